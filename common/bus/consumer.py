@@ -1,0 +1,266 @@
+"""A consumer of a group: hands out batches, and settles what became of them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import redis.exceptions as redis_errors
+
+from common.bus.connection import Bus
+from common.bus.delivery import Delivery, delivery, id_range
+from common.bus.entry import Field, fields_of
+from common.bus.left_behind import LeftBehind
+from common.bus.letter import Burial, letter
+from common.errors import BusUnavailable, DeliveredTooOften, PoisonError
+from common.event import Event, time_of
+from common.lifecycle import patiently
+from common.logs import logger
+
+BLOCK_MS: Final = 1000
+"""Longest wait of one read; a stop is noticed within it."""
+
+EMPTY_READ_S: Final = 0.02
+"""Pause after an empty read: fakeredis never blocks and would starve the event loop."""
+
+LOOK_FOR_ABANDONED_S: Final = 10.0
+"""Seconds between two looks for entries of workers that are gone."""
+
+MOVED_AT_ONCE: Final = 500
+"""Most entries in one script: Redis serves nobody else while it runs."""
+
+log = logger(__name__)
+
+
+class Consumer:
+    """Reads streams as one consumer of a group; what it hands out must be settled.
+
+    Args:
+        bus: Where the streams are.
+        group: Consumer group, also the stage that a dead letter names.
+        name: Name of this consumer; the same again after a restart.
+        batch_size: Most entries of one batch from each stream.
+        pause_s: Shortest time between the starts of two batches that are not full, in which
+            the next one gathers. An entry that comes to an idle consumer does not wait.
+        max_deaths: Process deaths after which an entry is buried.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one knob that the worker's settings have
+        self,
+        bus: Bus,
+        group: str,
+        name: str,
+        *,
+        batch_size: int = 500,
+        pause_s: float = 0.0,
+        max_deaths: int = 3,
+    ) -> None:
+        self._bus = bus
+        self._streams = bus.keys.group_inputs(group)
+        self._group = group
+        self._name = name
+        self._batch_size = batch_size
+        self._pause_s = pause_s
+        self._max_deaths = max_deaths
+        self._left_behind = LeftBehind(bus, group, name)
+        self._held: list[Delivery] = []
+
+    async def batches(self, stop: asyncio.Event) -> AsyncIterator[list[Delivery]]:
+        """Yield batches until `stop` is set; waits by itself while Redis is away.
+
+        What a former process of this name, or a worker that is gone, left behind comes first,
+        suspects one at a time. Each batch must be settled before the next is asked for.
+
+        Raises:
+            Stopped: When `stop` is set while Redis is away.
+        """
+        await patiently(self._make_groups, stop, "Redis")
+        async for batch in self._deliveries(stop):
+            if batch[0].deaths >= self._max_deaths:
+                await self._bury_killer(batch, stop)
+                continue
+            self._held = batch
+            yield batch
+            self._held = []
+
+    async def forward(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Event | PoisonError],
+        target: str,
+        stop: asyncio.Event,
+    ) -> None:
+        """Append each outcome to `target`, or bury it, and acknowledge its delivery.
+
+        Appending, acknowledging and counting are one script; it can be repeated.
+
+        Args:
+            batch: What `batches` gave.
+            outcomes: For each delivery the event it became, or the cause of its death.
+            target: Key of the next stream.
+            stop: Ends the waiting for Redis.
+
+        Raises:
+            Stopped: When `stop` is set while Redis is away.
+        """
+        pairs = list(zip(batch, outcomes, strict=True))
+        for stream in self._streams:
+            moves = [pair for pair in pairs if pair[0].stream == stream]
+            for start in range(0, len(moves), MOVED_AT_ONCE):
+                some = moves[start : start + MOVED_AT_ONCE]
+                await patiently(partial(self._move, stream, target, some), stop, "Redis")
+
+    async def settle(
+        self,
+        batch: Sequence[Delivery],
+        refusals: Mapping[int, PoisonError],
+        stop: asyncio.Event,
+    ) -> None:
+        """Acknowledge what stands in the sink, and bury what it refused.
+
+        Args:
+            batch: What `batches` gave.
+            refusals: Position in the batch → cause of its death.
+            stop: Ends the waiting for Redis.
+
+        Raises:
+            Stopped: When `stop` is set while Redis is away.
+        """
+        stored = [d.entry_id for i, d in enumerate(batch) if i not in refusals]
+        if stored:
+            keys = (batch[0].stream, self._bus.keys.ledger)
+            args = (self._group, "stored", *stored)
+            await patiently(partial(self._bus.run, "acknowledge", keys, *args), stop, "Redis")
+        if refusals:
+            dead = [batch[i] for i in refusals]
+            await self.forward(dead, list(refusals.values()), self._bus.keys.dead, stop)
+
+    async def release(self) -> None:
+        """Give the batch in hand back as if it had not been delivered: we stop, we do not die.
+
+        Raises:
+            BusUnavailable: When Redis is away; then each entry counts one death too many.
+        """
+        held, self._held = self._held, []
+        for deaths in {d.deaths for d in held}:
+            for stream in self._streams:
+                ids = [d.entry_id for d in held if d.stream == stream and d.deaths == deaths]
+                if ids:
+                    await self._bus.command(
+                        *("XCLAIM", stream, self._group, self._name, 0, *ids),
+                        *("RETRYCOUNT", deaths, "JUSTID"),
+                    )
+
+    async def _make_groups(self) -> None:
+        """Create the consumer group on each stream, at its very beginning."""
+        for stream in self._streams:
+            try:
+                await self._bus.command("XGROUP", "CREATE", stream, self._group, "0", "MKSTREAM")
+            except redis_errors.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def _read(self) -> list[Delivery]:
+        try:
+            reply = await self._bus.command(
+                *("XREADGROUP", "GROUP", self._group, self._name),
+                *("COUNT", self._batch_size, "BLOCK", BLOCK_MS),
+                *("STREAMS", *self._streams, *(">" for _ in self._streams)),
+            )
+        except BusUnavailable:
+            # What was delivered in the answer that never came is pending for us now.
+            self._left_behind.answer_lost = True
+            raise
+        except redis_errors.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            log.warning("The consumer group is gone: it starts again at the first entry")
+            await self._make_groups()
+            return []
+        if not reply:
+            await asyncio.sleep(EMPTY_READ_S)
+            return []
+        return [
+            delivery(stream.decode(), entry_id, flat)
+            for stream, entries in reply
+            for entry_id, flat in entries
+        ]
+
+    async def _deliveries(self, stop: asyncio.Event) -> AsyncIterator[list[Delivery]]:
+        """What was left behind, then what is new; suspects stand alone in their batch."""
+        async for batch in self._of_mine(stop, died=True):
+            yield batch
+        look_again = 0.0
+        while not stop.is_set():
+            started = time.monotonic()
+            if self._left_behind.answer_lost:
+                self._left_behind.answer_lost = False
+                async for batch in self._of_mine(stop, died=False):
+                    yield batch
+            if started >= look_again:
+                look_again = started + LOOK_FOR_ABANDONED_S
+                async for batch in self._of_those_gone(stop):
+                    yield batch
+            if batch := await patiently(self._read, stop, "Redis"):
+                yield batch
+                if len(batch) < self._batch_size:
+                    await _pause(stop, self._pause_s - (time.monotonic() - started))
+
+    async def _of_mine(self, stop: asyncio.Event, *, died: bool) -> AsyncIterator[list[Delivery]]:
+        for stream in self._streams:
+            async for batch in self._left_behind.of(self._name, stream, stop, died=died):
+                yield batch
+
+    async def _of_those_gone(self, stop: asyncio.Event) -> AsyncIterator[list[Delivery]]:
+        for stream in self._streams:
+            for consumer in await self._left_behind.consumers_that_are_gone(stream, stop):
+                log.warning("Taking over the entries of a worker that is gone", worker=consumer)
+                async for batch in self._left_behind.of(consumer, stream, stop, died=True):
+                    yield batch
+
+    async def _bury_killer(self, batch: list[Delivery], stop: asyncio.Event) -> None:
+        deaths = batch[0].deaths
+        cause = DeliveredTooOften(
+            f"{deaths} processes died while they held this entry", {"deaths": deaths}
+        )
+        await self.forward(batch, [cause] * len(batch), self._bus.keys.dead, stop)
+
+    async def _move(
+        self, stream: str, target: str, pairs: Sequence[tuple[Delivery, Event | PoisonError]]
+    ) -> None:
+        at = time_of(time.time_ns() // 1000)
+        args: list[Field] = []
+        for held, outcome in pairs:
+            if isinstance(outcome, Event):
+                kind, flat = b"forward", fields_of(outcome)
+            else:
+                kind, flat = b"bury", letter(held.flat, outcome, self._burial(held, at))
+            args += (kind, held.entry_id, len(flat), *flat)
+        first, last = id_range(held.entry_id for held, _ in pairs)
+        keys = (stream, target, self._bus.keys.dead, self._bus.keys.ledger)
+        _, buried, strange = await self._bus.run(
+            "move", keys, self._group, self._name, first, last, len(pairs), *args
+        )
+        if buried:
+            reasons = {o.reason for _, o in pairs if isinstance(o, PoisonError)}
+            log.warning("Buried events", count=buried, reasons=sorted(reasons), stage=self._group)
+        if strange:
+            log.warning("Left entries alone that another worker took", count=strange)
+
+    def _burial(self, held: Delivery, at: str) -> Burial:
+        return Burial(
+            stage=self._group,
+            origin=held.stream,
+            origin_id=held.entry_id.decode(),
+            deliveries=held.deaths + 1,
+            worker=self._name,
+            at=at,
+        )
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    if seconds > 0:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)

@@ -1,0 +1,115 @@
+"""The head of the bus: what ingest alone writes to."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import redis.exceptions as redis_errors
+
+from common.bus.connection import Bus
+from common.bus.entry import Field
+from common.errors import SpoolInUse
+
+FRESH: Final = (0, 0)
+"""Position in a stream in which nothing was ever written."""
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """An event on its way from the spool to the bus.
+
+    Attributes:
+        seq: Its number in the spool: dense, from 1.
+        ms: First part of its entry id; with `seq` as second part, ids only grow.
+        target: `raw`, or `dead` for what cannot be read.
+        flat: Fields and values of its entry.
+    """
+
+    seq: int
+    ms: int
+    target: str
+    flat: list[Field]
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What the spool has counted since it was made.
+
+    Attributes:
+        filtered: Events that a rule of the user left out.
+        duplicates: Events that came a second time.
+        complete_until: Time of the newest live event; empty while there is none.
+    """
+
+    filtered: int = 0
+    duplicates: int = 0
+    complete_until: str = ""
+
+
+class RawStream:
+    """Appends to `raw`, each event once, however often it is sent.
+
+    Args:
+        bus: Where the stream is.
+        spool: Identity of the spool; only one may write the stream.
+    """
+
+    def __init__(self, bus: Bus, spool: str) -> None:
+        self._bus = bus
+        self._keys = bus.keys
+        self._spool = spool
+
+    async def owner(self) -> str | None:
+        """Return the identity of the spool that writes the stream; None while nobody does.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        owner = await self._bus.read_field(self._keys.watermark, "spool")
+        return owner.decode() if owner else None
+
+    async def own(self) -> tuple[int, int]:
+        """Become the writer of the stream; return the last position (ms, seq) in it.
+
+        What the spool holds above it is to be sent: after a lost answer, or when Redis was
+        restarted, emptied, or lost its tail.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        await self._bus.write_hash(self._keys.watermark, {"spool": self._spool})
+        return await self._append([], Tally(), counted=False)
+
+    async def append(self, rows: Sequence[Row], tally: Tally) -> tuple[int, int]:
+        """Append rows above the position, count them, and return the new position (ms, seq).
+
+        Raises:
+            BusUnavailable: When Redis does not answer, or is full; send the same rows again.
+            SpoolInUse: When another spool writes the stream now.
+        """
+        return await self._append(rows, tally, counted=True)
+
+    async def _append(self, rows: Sequence[Row], tally: Tally, *, counted: bool) -> tuple[int, int]:
+        keys = self._keys
+        args: list[Field] = []
+        for row in rows:
+            args += (row.target, f"{row.ms}-{row.seq}", len(row.flat), *row.flat)
+        totals = (
+            (tally.filtered, tally.duplicates, tally.complete_until) if counted else ("", "", "")
+        )
+        try:
+            reply: list[Any] = await self._bus.run(
+                "append",
+                (keys.raw, keys.dead, keys.watermark, keys.ledger),
+                self._spool,
+                *totals,
+                *args,
+            )
+        except redis_errors.ResponseError as error:
+            if "NOTOWNER" not in str(error):
+                raise
+            message = (
+                f"another ingest writes {keys.raw} (spool {str(error).split()[-1]}); "
+                "stop it, or give this one another BUS_PREFIX"
+            )
+            raise SpoolInUse(message) from error
+        ms, _, seq = reply[0].partition(b"-")
+        return int(ms), int(seq)

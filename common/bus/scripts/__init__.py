@@ -1,0 +1,1 @@
+"""Lua, run by Redis; what each takes and returns stands on its top."""

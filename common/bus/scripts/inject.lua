@@ -1,0 +1,8 @@
+#!lua
+-- Appends an event that a person hands in, and counts it as captured.
+-- KEYS: inbox, ledger
+-- ARGV: flat fields
+-- Returns: its entry id
+local id = redis.call('XADD', KEYS[1], '*', unpack(ARGV))
+redis.call('HINCRBY', KEYS[2], 'captured', 1)
+return id

@@ -1,0 +1,60 @@
+"""Letting go of entries that everyone has acknowledged."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Final
+
+import redis.exceptions as redis_errors
+
+from common.bus.connection import Bus
+from common.errors import BusUnavailable
+from common.logs import logger
+
+EVERY_S: Final = 30.0
+"""Seconds between two rounds."""
+
+FULL: Final = 0.5
+"""Share of `maxmemory` above which nothing stays just for inspection."""
+
+log = logger(__name__)
+
+
+async def trim(bus: Bus, stream: str, retention_s: float) -> int:
+    """Delete entries older than the retention that no group needs; return how many.
+
+    When Redis fills up, every entry that no group needs is deleted.
+
+    Raises:
+        BusUnavailable: When Redis does not answer.
+    """
+    keep_s = 0.0 if await share_of_memory(bus) > FULL else retention_s
+    oldest_ms = max(0, int((time.time() - keep_s) * 1000))
+    deleted: int = await bus.run("trim", [stream], f"{oldest_ms}-0")
+    return deleted
+
+
+async def keep_trimmed(
+    bus: Bus, streams: tuple[str, ...], retention_s: float, stop: asyncio.Event
+) -> None:
+    """Trim these streams every `EVERY_S` seconds until `stop` is set."""
+    while not stop.is_set():
+        for stream in streams:
+            with suppress(BusUnavailable):
+                await trim(bus, stream, retention_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), EVERY_S)
+
+
+async def share_of_memory(bus: Bus) -> float:
+    """Return the used share of `maxmemory`; 0 where there is no limit or the server cannot tell.
+
+    Raises:
+        BusUnavailable: When Redis does not answer.
+    """
+    try:
+        memory = await bus.command("INFO", "memory")
+    except redis_errors.ResponseError:  # fakeredis has no INFO
+        return 0.0
+    limit = int(memory.get("maxmemory", 0))
+    return int(memory["used_memory"]) / limit if limit else 0.0

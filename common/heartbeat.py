@@ -1,0 +1,147 @@
+"""Heartbeat: what a worker says about itself, in a hash that expires when it dies."""
+
+import asyncio
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from common import __version__
+from common.bus.connection import Bus
+from common.errors import BusUnavailable, TransientError
+from common.event import time_of
+
+EVERY_S: Final = 5.0
+"""Seconds between two heartbeats."""
+
+EXPIRES_S: Final = 20
+"""Seconds after which a worker without heartbeat is gone."""
+
+UP, DOWN = "up", "down"
+"""State of a dependency."""
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """A heartbeat as it is read.
+
+    Attributes:
+        started: ISO 8601 in UTC, as is `beat`, the time of this heartbeat.
+        progress: When it last finished something; empty when never.
+        counters: What it has done since it started.
+        dependencies: Name → `up` or `down`, and the error where it is down.
+        last_error: The last error it met; empty when none.
+    """
+
+    stage: str
+    name: str
+    version: str = ""
+    host: str = ""
+    pid: int = 0
+    started: str = ""
+    beat: str = ""
+    progress: str = ""
+    counters: dict[str, int] = {}
+    dependencies: dict[str, str] = {}
+    last_error: str = ""
+
+
+class Heartbeat:
+    """Beats for one worker.
+
+    Args:
+        bus: Where it is heard.
+        stage: `ingest`, `enrich`, `store` or `admin`.
+        name: Name of the worker.
+        extra: More fields, for those who look for this very worker.
+    """
+
+    def __init__(
+        self, bus: Bus, stage: str, name: str, extra: Mapping[str, str] | None = None
+    ) -> None:
+        self._bus = bus
+        self._key = bus.keys.worker(stage, name)
+        self._extra = dict(extra or {})
+        self._started = _now()
+        self._progress = ""
+        self._counters: dict[str, int] = {}
+        self._dependencies: dict[str, str] = {}
+        self._last_error = ""
+
+    def count(self, **done: int) -> None:
+        """Add to the counters; this is progress."""
+        for name, number in done.items():
+            self._counters[name] = self._counters.get(name, 0) + number
+        self._progress = _now()
+
+    def dependency(self, name: str, error: TransientError | None) -> None:
+        """Say that a dependency is up (None), or down and why."""
+        self._dependencies[name] = UP if error is None else f"{DOWN}: {error}"
+        if error is not None:
+            self._last_error = f"{_now()} {error}"
+
+    async def keep_beating(self, stop: asyncio.Event) -> None:
+        """Beat every `EVERY_S` seconds until `stop` is set, then be gone at once."""
+        while not stop.is_set():
+            with suppress(BusUnavailable):
+                await self.beat()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), EVERY_S)
+        with suppress(BusUnavailable):
+            await self._bus.delete(self._key)
+
+    async def beat(self) -> None:
+        """Write one heartbeat.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        fields: dict[str, str | bytes | int] = {
+            "version": __version__,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": self._started,
+            "beat": _now(),
+            "progress": self._progress,
+            "counters": json.dumps(self._counters),
+            "dependencies": json.dumps(self._dependencies),
+            "last_error": self._last_error,
+            **self._extra,
+        }
+        await self._bus.write_hash(self._key, fields, expire_s=EXPIRES_S)
+
+
+async def read_pulses(bus: Bus, stage: str = "*") -> list[Pulse]:
+    """Read the heartbeats of all workers that are alive, or of those of one stage.
+
+    Raises:
+        BusUnavailable: When Redis does not answer.
+    """
+    found = await bus.hashes(bus.keys.worker(stage, "*"))
+    return [_pulse(key, fields) for key, fields in found.items()]
+
+
+def _pulse(key: str, fields: Mapping[str, bytes]) -> Pulse:
+    stage, name = key.rsplit(":", 2)[1:]
+    text = {field: value.decode("utf-8", "replace") for field, value in fields.items()}
+    return Pulse(
+        stage=stage,
+        name=name,
+        version=text.get("version", ""),
+        host=text.get("host", ""),
+        pid=int(text.get("pid", "0")),
+        started=text.get("started", ""),
+        beat=text.get("beat", ""),
+        progress=text.get("progress", ""),
+        counters=json.loads(text.get("counters", "{}")),
+        dependencies=json.loads(text.get("dependencies", "{}")),
+        last_error=text.get("last_error", ""),
+    )
+
+
+def _now() -> str:
+    return time_of(time.time_ns() // 1000)
