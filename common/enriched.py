@@ -61,7 +61,7 @@ class Enriched(msgspec.Struct, omit_defaults=True, kw_only=True):
     integration: str | None = None
     previous_state: str | None = None
     previous_duration_s: float | None = None
-    context: msgspec.Raw | None = None
+    context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     attributes: msgspec.Raw
     quality: tuple[str, ...]
     processing: Processing

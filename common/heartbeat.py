@@ -15,6 +15,7 @@ from common import __version__
 from common.bus.connection import Bus
 from common.errors import BusUnavailable, TransientError
 from common.event import time_of
+from common.lifecycle import pause
 
 EVERY_S: Final = 5.0
 """Seconds between two heartbeats."""
@@ -89,8 +90,7 @@ class Heartbeat:
         while not stop.is_set():
             with suppress(BusUnavailable):
                 await self.beat()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), EVERY_S)
+            await pause(stop, EVERY_S)
         with suppress(BusUnavailable):
             await self._bus.delete(self._key)
 

@@ -88,7 +88,7 @@ class Registry:
     }
     """Field of `ha:registry` → shape of one item of the JSON list that stands there."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the five lists that Home Assistant has
         self,
         areas: tuple[Area, ...] = (),
         floors: tuple[Floor, ...] = (),
@@ -136,7 +136,9 @@ class Registry:
         """Where this entity belongs; `NOWHERE` when it is not in the registry."""
         found = self._placements.get(entity_id)
         if found is None:
-            found = self._placements[entity_id] = self._place(entity_id)
+            found = self._place(entity_id)
+            if found is not NOWHERE:
+                self._placements[entity_id] = found
         return found
 
     @cached_property
@@ -165,7 +167,6 @@ class Registry:
         area = self._area_by_id.get(area_id or "")
         floor = self._floor_by_id.get((area and area.floor_id) or "")
         labels = dict.fromkeys(entity.labels + (device.labels if device else ()))
-        source = device or parent
         return Placement(
             area=(area and area.name) or None,
             area_id=area_id or None,
@@ -173,10 +174,14 @@ class Registry:
             labels=tuple(labels),
             device=(device and (device.name_by_user or device.name)) or None,
             device_id=entity.device_id or None,
-            manufacturer=(source and source.manufacturer) or (parent and parent.manufacturer) or None,
-            model=(source and source.model) or (parent and parent.model) or None,
+            manufacturer=_first("manufacturer", device, parent),
+            model=_first("model", device, parent),
             integration=entity.platform or None,
         )
+
+
+def _first(attribute: str, *devices: Device | None) -> str | None:
+    return next((found for d in devices if d and (found := getattr(d, attribute))), None)
 
 
 EMPTY = Registry()

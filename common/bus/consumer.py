@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -16,7 +16,7 @@ from common.bus.left_behind import LeftBehind
 from common.bus.letter import Burial, letter
 from common.errors import BusUnavailable, DeliveredTooOften, PoisonError
 from common.event import Event, time_of
-from common.lifecycle import patiently
+from common.lifecycle import Stopped, patiently, pause
 from common.logs import logger
 
 BLOCK_MS: Final = 1000
@@ -137,6 +137,19 @@ class Consumer:
             dead = [batch[i] for i in refusals]
             await self.forward(dead, list(refusals.values()), self._bus.keys.dead, stop)
 
+    @asynccontextmanager
+    async def releasing(self) -> AsyncIterator[None]:
+        """Around the loop: when it is stopped, `release` what is in hand.
+
+        When it fails nothing is released: then the entries are suspects.
+        """
+        try:
+            yield
+        except (Stopped, asyncio.CancelledError):
+            with suppress(BusUnavailable):
+                await self.release()
+            raise
+
     async def release(self) -> None:
         """Give the batch in hand back as if it had not been delivered: we stop, we do not die.
 
@@ -206,7 +219,7 @@ class Consumer:
             if batch := await patiently(self._read, stop, "Redis"):
                 yield batch
                 if len(batch) < self._batch_size:
-                    await _pause(stop, self._pause_s - (time.monotonic() - started))
+                    await pause(stop, self._pause_s - (time.monotonic() - started))
 
     async def _of_mine(self, stop: asyncio.Event, *, died: bool) -> AsyncIterator[list[Delivery]]:
         for stream in self._streams:
@@ -258,9 +271,3 @@ class Consumer:
             worker=self._name,
             at=at,
         )
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    if seconds > 0:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), seconds)

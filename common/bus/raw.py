@@ -1,17 +1,14 @@
 """The head of the bus: what ingest alone writes to."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
 from common.bus.entry import Field
-from common.errors import SpoolInUse
-
-FRESH: Final = (0, 0)
-"""Position in a stream in which nothing was ever written."""
+from common.errors import BusUnavailable, SpoolInUse
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +53,7 @@ class RawStream:
         self._bus = bus
         self._keys = bus.keys
         self._spool = spool
+        self._position = ""
 
     async def owner(self) -> str | None:
         """Return the identity of the spool that writes the stream; None while nobody does.
@@ -70,46 +68,46 @@ class RawStream:
         """Become the writer of the stream; return the last position (ms, seq) in it.
 
         What the spool holds above it is to be sent: after a lost answer, or when Redis was
-        restarted, emptied, or lost its tail.
+        restarted, emptied, or lost its tail. To be called after every BusUnavailable.
 
         Raises:
             BusUnavailable: When Redis does not answer.
         """
         await self._bus.write_hash(self._keys.watermark, {"spool": self._spool})
-        return await self._append([], Tally(), counted=False)
+        self._position = ""
+        return await self._append("", "", "")
 
     async def append(self, rows: Sequence[Row], tally: Tally) -> tuple[int, int]:
         """Append rows above the position, count them, and return the new position (ms, seq).
 
         Raises:
-            BusUnavailable: When Redis does not answer, or is full; send the same rows again.
+            BusUnavailable: When Redis does not answer, is full, or lies behind what it said
+                before; go on with `own`.
             SpoolInUse: When another spool writes the stream now.
         """
-        return await self._append(rows, tally, counted=True)
-
-    async def _append(self, rows: Sequence[Row], tally: Tally, *, counted: bool) -> tuple[int, int]:
-        keys = self._keys
         args: list[Field] = []
         for row in rows:
             args += (row.target, f"{row.ms}-{row.seq}", len(row.flat), *row.flat)
-        totals = (
-            (tally.filtered, tally.duplicates, tally.complete_until) if counted else ("", "", "")
-        )
+        return await self._append(tally.filtered, tally.duplicates, tally.complete_until, *args)
+
+    async def _append(self, *args: Field) -> tuple[int, int]:
+        keys = (self._keys.raw, self._keys.dead, self._keys.watermark, self._keys.ledger)
         try:
             reply: list[Any] = await self._bus.run(
-                "append",
-                (keys.raw, keys.dead, keys.watermark, keys.ledger),
-                self._spool,
-                *totals,
-                *args,
+                "append", keys, self._spool, self._position, *args
             )
         except redis_errors.ResponseError as error:
-            if "NOTOWNER" not in str(error):
-                raise
-            message = (
-                f"another ingest writes {keys.raw} (spool {str(error).split()[-1]}); "
-                "stop it, or give this one another BUS_PREFIX"
-            )
-            raise SpoolInUse(message) from error
-        ms, _, seq = reply[0].partition(b"-")
+            text = str(error)
+            if "BEHIND" in text:
+                message = f"Redis lost entries that it had: {text}"
+                raise BusUnavailable(message) from error
+            if "NOTOWNER" in text:
+                message = (
+                    f"another ingest writes {self._keys.raw}: stop it, or give this one "
+                    f"another BUS_PREFIX ({text})"
+                )
+                raise SpoolInUse(message) from error
+            raise
+        self._position = reply[0].decode()
+        ms, _, seq = self._position.partition("-")
         return int(ms), int(seq)

@@ -9,6 +9,7 @@ import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
 from common.errors import BusUnavailable
+from common.lifecycle import pause
 from common.logs import logger
 
 EVERY_S: Final = 30.0
@@ -42,8 +43,7 @@ async def keep_trimmed(
         for stream in streams:
             with suppress(BusUnavailable):
                 await trim(bus, stream, retention_s)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), EVERY_S)
+        await pause(stop, EVERY_S)
 
 
 async def share_of_memory(bus: Bus) -> float:

@@ -1,0 +1,1 @@
+"""Enrich: `ha:raw` to `ha:enriched`, or buried."""

@@ -1,0 +1,87 @@
+"""`ha:raw` and `ha:inbox` → `ha:enriched`."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from common import __version__
+from common.bus import Bus, Consumer, Delivery
+from common.errors import MalformedEvent, PoisonError
+from common.event import Event, time_of
+from common.heartbeat import Heartbeat
+from common.lifecycle import patiently
+from common.logs import OncePerMinute, logger
+from common.registry import EMPTY, Registry
+from enrich.chain import enrich
+
+log = logger(__name__)
+
+
+async def work(
+    raw: Consumer,
+    enriched: str,
+    registry: Callable[[], Awaitable[Registry]],
+    heartbeat: Heartbeat,
+    stop: asyncio.Event,
+) -> None:
+    """Enrich each batch and forward it; append, acknowledge and count are one script.
+
+    Args:
+        raw: Hands out events as captured.
+        enriched: Key of the next stream.
+        registry: Returns the home's registry as it is now.
+        heartbeat: Counts.
+        stop: Ends it, after the batch in hand.
+
+    Raises:
+        Stopped: When `stop` is set while Redis is away.
+    """
+    async for batch in raw.batches(stop):
+        known = await patiently(registry, stop, "Redis")
+        outcomes = outcomes_of(batch, known, time_of(time.time_ns() // 1000))
+        await raw.forward(batch, outcomes, enriched, stop)
+        heartbeat.count(enriched=sum(isinstance(outcome, Event) for outcome in outcomes))
+
+
+def outcomes_of(
+    batch: Sequence[Delivery], registry: Registry, processed_at: str
+) -> list[Event | PoisonError]:
+    """Return, for each delivery, the event it becomes or the cause of its death."""
+    outcomes: list[Event | PoisonError] = []
+    for delivery in batch:
+        outcome = delivery.event
+        if isinstance(outcome, Event):
+            try:
+                outcome = enrich(outcome, registry, processed_at, __version__, time.perf_counter)
+            except PoisonError as error:
+                outcome = error
+        outcomes.append(outcome)
+    return outcomes
+
+
+class RegistryReader:
+    """Reads the registry again when its version has changed.
+
+    Args:
+        bus: Where `ha:registry` is.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._registry = EMPTY
+        self._warn = OncePerMinute(log.warning)
+
+    async def __call__(self) -> Registry:
+        """Return the newest registry; the last readable one where it cannot be read.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        key = self._bus.keys.registry
+        version = await self._bus.read_field(key, "version")
+        if version is not None and version != str(self._registry.version).encode():
+            try:
+                self._registry = Registry.decode(await self._bus.read_hash(key))
+            except MalformedEvent as error:
+                self._warn("", "The registry cannot be read", error=str(error))
+        return self._registry

@@ -1,0 +1,1 @@
+"""Home Assistant → spool → `ha:raw`."""

@@ -1,0 +1,103 @@
+"""Ingest by itself: `python -m ingest`."""
+
+import asyncio
+import sys
+from functools import partial
+
+from common.bus import INGEST, Keys, RawStream, connect
+from common.heartbeat import Heartbeat
+from common.lifecycle import pause, run_worker
+from ingest import connection
+from ingest.capture import Capture
+from ingest.config import Settings
+from ingest.deliver import Delivery
+from ingest.entity_filter import EntityFilter, Rules
+from ingest.protocol import Conversation
+from ingest.snapshot import Publisher, Snapshots
+from ingest.spool import open_spool
+from ingest.worker import keep_connected
+
+REGISTRY_WITHIN_S = 10.0
+"""Seconds that the very first events wait until the registries are on the bus before them."""
+
+
+async def main(settings: Settings, stop: asyncio.Event) -> None:
+    """Wire the worker, and run it until `stop` is set.
+
+    Raises:
+        FatalError: When a person must act.
+        Stopped: When `stop` was set while something was away; nothing is lost.
+    """
+    passes = _filter_of(settings)
+    async with (
+        connect(settings.redis_url, Keys(settings.bus_prefix)) as bus,
+        open_spool(settings.ingest_spool_path) as spool,
+        asyncio.TaskGroup() as tasks,
+    ):
+        heartbeat = Heartbeat(bus, INGEST, settings.worker_name, {"spool": spool.identity})
+        publisher = Publisher(bus)
+        delivery = Delivery(spool, RawStream(bus, spool.identity), heartbeat)
+
+        def listener() -> Capture:
+            conversation = Conversation(
+                settings.ha_access_token.get_secret_value(), settings.ha_event_types
+            )
+            return Capture(
+                conversation,
+                Snapshots(conversation, settings.ha_home_name, publisher),
+                spool,
+                passes,
+                home=settings.ha_home_name,
+                heartbeat=heartbeat,
+                worker=settings.worker_name,
+            )
+
+        captured_all = asyncio.Event()
+        for_ever = [
+            tasks.create_task(heartbeat.keep_beating(stop)),
+            tasks.create_task(publisher.keep_publishing(stop)),
+            tasks.create_task(
+                delivery.keep_trimmed(
+                    settings.ingest_spool_retention_hours * 3600,
+                    settings.ingest_spool_max_mb * 2**20,
+                    stop,
+                )
+            ),
+        ]
+        sending = tasks.create_task(_send(delivery, publisher, captured_all))
+        await keep_connected(
+            partial(connection.connect, settings.ha_websocket_url, settings.ha_ca_file),
+            listener,
+            heartbeat,
+            settings.ingest_queue_mb * 2**20,
+            stop,
+        )
+        captured_all.set()
+        await sending
+        for task in for_ever:
+            task.cancel()
+
+
+async def _send(delivery: Delivery, publisher: Publisher, captured_all: asyncio.Event) -> None:
+    """Send what is spooled; the very first events only once the registries are known."""
+    await pause(publisher.first, REGISTRY_WITHIN_S)
+    await delivery.keep_sending(captured_all)
+
+
+def _filter_of(settings: Settings) -> EntityFilter:
+    return EntityFilter(
+        Rules(
+            settings.ha_include_domains,
+            settings.ha_include_entities,
+            settings.ha_include_entity_globs,
+        ),
+        Rules(
+            settings.ha_exclude_domains,
+            settings.ha_exclude_entities,
+            settings.ha_exclude_entity_globs,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_worker(Settings, main))

@@ -1,0 +1,197 @@
+"""One connection, from the handshake to its end: everything it says goes to the spool."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Final
+
+from common.bus import INGEST
+from common.bus.entry import Field, fields_of
+from common.bus.letter import Burial, letter
+from common.errors import HomeAssistantUnavailable, MalformedEvent
+from common.event import LIVE, Event, event_id, time_of
+from common.heartbeat import Heartbeat
+from common.lifecycle import patiently
+from common.logs import logger
+from ingest.connection import Socket
+from ingest.entity_filter import EntityFilter
+from ingest.frames import Frames
+from ingest.parse import parse
+from ingest.protocol import (
+    Answer,
+    Authenticated,
+    Captured,
+    Conversation,
+    CoreConfigChanged,
+    LostEvent,
+    RegistryChanged,
+)
+from ingest.snapshot import Snapshots
+from ingest.spool import Spool
+
+PAUSE_S: Final = 0.004
+"""Shortest time between two commits while events come thick, in which more of them gather."""
+
+log = logger(__name__)
+
+
+class Capture:
+    """Understands what one connection says.
+
+    Args:
+        conversation: The protocol's side of the connection.
+        snapshots: Asks for registries and states.
+        spool: Where events go.
+        passes: The user's rules.
+        home: Name of the home.
+        heartbeat: Counts, and tells that Home Assistant is there.
+        worker: Name of this worker, for dead letters.
+    """
+
+    def __init__(  # noqa: PLR0913 - the one place where all of ingest meets
+        self,
+        conversation: Conversation,
+        snapshots: Snapshots,
+        spool: Spool,
+        passes: EntityFilter,
+        *,
+        home: str,
+        heartbeat: Heartbeat,
+        worker: str,
+    ) -> None:
+        self._conversation = conversation
+        self._snapshots = snapshots
+        self._spool = spool
+        self._filter = passes
+        self._home = home
+        self._heartbeat = heartbeat
+        self._worker = worker
+
+    async def everything(self, socket: Socket, frames: Frames, stop: asyncio.Event) -> None:
+        """Spool what comes until `stop` is set.
+
+        Raises:
+            HomeAssistantUnavailable: When the connection ends; all that came is spooled.
+            AuthenticationFailed: When the token is refused.
+            InvalidSetting: When an event type of the user is refused.
+        """
+        reader = asyncio.create_task(_read(socket, frames))
+        hang_up = asyncio.create_task(_hang_up(socket, stop))
+        try:
+            while True:
+                started = time.monotonic()
+                batch = await self._next(frames)
+                if batch is None:
+                    continue
+                if not batch:
+                    return
+                await self._understand(batch, stop)
+                for text in self._conversation.to_send():
+                    await socket.send(text)
+                await asyncio.sleep(max(0.0, PAUSE_S - (time.monotonic() - started)))
+        finally:
+            reader.cancel()
+            hang_up.cancel()
+            await asyncio.wait([reader, hang_up])
+
+    async def _next(self, frames: Frames) -> list[bytes] | None:
+        """All frames that wait; None when it was time to ask for a new snapshot instead."""
+        due_in = self._snapshots.due_in()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(due_in):
+                return await frames.take()
+        self._snapshots.ask()
+        return None
+
+    async def _understand(self, frames: list[bytes], stop: asyncio.Event) -> None:
+        events: list[Event] = []
+        unreadable: list[tuple[Event, list[Field]]] = []
+        came = 0
+        for frame in frames:
+            for happening in self._conversation.receive(frame):
+                if type(happening) is Captured:
+                    came += 1
+                    try:
+                        event = parse(happening.event, self._home)
+                    except MalformedEvent as error:
+                        unreadable.append(self._buried(happening.event, error))
+                    else:
+                        events.append(event)
+                elif isinstance(happening, Answer):
+                    states = self._snapshots.answered(happening)
+                    came += len(states)
+                    events += states
+                else:
+                    self._notice(happening)
+        if came:
+            wanted = [event for event in events if self._filter.passes(event.entity_id)]
+            await self._spooled(wanted, unreadable, came - len(wanted) - len(unreadable), stop)
+
+    async def _spooled(
+        self,
+        events: list[Event],
+        unreadable: list[tuple[Event, list[Field]]],
+        filtered: int,
+        stop: asyncio.Event,
+    ) -> None:
+        new = await patiently(
+            lambda: self._spool.add(
+                events, unreadable, filtered=filtered, now_ms=time.time_ns() // 1_000_000
+            ),
+            stop,
+            "the disk",
+            lambda error: self._heartbeat.dependency("spool", error),
+        )
+        duplicates = len(events) + len(unreadable) - new
+        self._heartbeat.count(spooled=new, duplicates=duplicates, filtered=filtered)
+
+    def _notice(self, happening: object) -> None:
+        match happening:
+            case Authenticated(ha_version):
+                log.info("Connected to Home Assistant", version=ha_version)
+                self._heartbeat.dependency("home_assistant", None)
+                self._snapshots.ask()
+            case RegistryChanged() | CoreConfigChanged():
+                self._snapshots.ask_later()
+            case LostEvent(event_type, message):
+                log.warning(
+                    "Home Assistant could not send an event", event_type=event_type, error=message
+                )
+            case _:
+                log.debug("Heard", happening=repr(happening))
+
+    def _buried(self, raw: bytes, error: MalformedEvent) -> tuple[Event, list[Field]]:
+        """A likeness of what is no event, and the flat fields of its dead letter."""
+        now = time_of(time.time_ns() // 1000)
+        data = str(error.detail.get("json", "")).encode() or b"{}"
+        likeness = Event(
+            event_id(self._home, "unreadable", "", f"{now} {hash(raw)}"),
+            *("unreadable", "", now, LIVE, self._home, data),
+        )
+        burial = Burial(
+            stage=INGEST,
+            origin="websocket",
+            origin_id="",
+            deliveries=1,
+            worker=self._worker,
+            at=now,
+        )
+        log.warning("Buried a message that is no event", error=str(error))
+        return likeness, letter(fields_of(likeness), error, burial)
+
+
+async def _read(socket: Socket, frames: Frames) -> None:
+    """Fill the queue; never waits for a disk or for Redis."""
+    try:
+        async for frame in socket.frames():
+            frames.put(frame)
+    except HomeAssistantUnavailable as error:
+        socket.abort()
+        frames.end(error)
+    else:
+        frames.end()
+
+
+async def _hang_up(socket: Socket, stop: asyncio.Event) -> None:
+    await stop.wait()
+    socket.abort()

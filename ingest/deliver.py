@@ -1,0 +1,92 @@
+"""Spool → `ha:raw`: in order, each event once, whatever happens to Redis."""
+
+import asyncio
+import time
+from functools import partial
+from typing import Final
+
+from common.bus import RawStream
+from common.errors import BusUnavailable
+from common.heartbeat import Heartbeat
+from common.lifecycle import patiently, pause
+from common.logs import logger
+from ingest.spool import Spool
+
+APPENDED_AT_ONCE: Final = 500
+"""Most events in one script: Redis serves nobody else while it runs."""
+
+TRIM_EVERY_S: Final = 30.0
+"""Seconds between two looks for rows of the spool that may go."""
+
+log = logger(__name__)
+
+
+class Delivery:
+    """Sends what the spool holds; its own sign of how far it came is the stream's last id.
+
+    Args:
+        spool: Where events come from.
+        raw: Where they go.
+        heartbeat: Counts, and tells whether Redis is there.
+    """
+
+    def __init__(self, spool: Spool, raw: RawStream, heartbeat: Heartbeat) -> None:
+        self._spool = spool
+        self._raw = raw
+        self._heartbeat = heartbeat
+        self._sent = 0
+
+    async def keep_sending(self, stop: asyncio.Event) -> None:
+        """Send until `stop` is set, then what is left; waits while Redis is away.
+
+        Raises:
+            SpoolInUse: When another spool writes the stream.
+            Stopped: When `stop` is set while Redis is away; the rest stays in the spool.
+        """
+        while True:
+            self._sent = await patiently(self._resume, stop, "Redis", self._redis)
+            self._redis(None)
+            try:
+                await self._send(stop)
+            except BusUnavailable as error:
+                self._redis(error)
+            else:
+                return
+
+    async def keep_trimmed(self, retention_s: float, max_bytes: int, stop: asyncio.Event) -> None:
+        """Delete rows of the spool that were sent long ago, until `stop` is set."""
+        while not stop.is_set():
+            older_than_ms = int((time.time() - retention_s) * 1000)
+            trim = partial(self._spool.trim, self._sent, older_than_ms, max_bytes)
+            await patiently(trim, stop, "the disk")
+            await pause(stop, TRIM_EVERY_S)
+
+    async def _resume(self) -> int:
+        """Ask the stream for its last id; return the number of the row it belongs to."""
+        owner = await self._raw.owner()
+        position = await self._raw.own()
+        ours = owner == self._spool.identity
+        if owner is not None and not ours:
+            log.warning("Taking over the stream from another spool", spool=owner)
+        return await self._spool.follow(position, ours=ours)
+
+    async def _send(self, stop: asyncio.Event) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            while True:
+                rows = await self._spool.after(self._sent, APPENDED_AT_ONCE)
+                if rows:
+                    await self._raw.append(rows, self._spool.tally)
+                    self._sent = rows[-1].seq
+                    self._heartbeat.count(sent=len(rows))
+                elif stop.is_set():
+                    return
+                else:
+                    more = asyncio.create_task(self._spool.more())
+                    await asyncio.wait([more, stopped], return_when=asyncio.FIRST_COMPLETED)
+                    more.cancel()
+        finally:
+            stopped.cancel()
+
+    def _redis(self, error: Exception | None) -> None:
+        self._heartbeat.dependency("redis", error if isinstance(error, BusUnavailable) else None)

@@ -1,0 +1,57 @@
+"""Frames between the socket's reader, which never waits, and those who understand them."""
+
+import asyncio
+
+from common.errors import HomeAssistantUnavailable, TransientError
+
+
+class Frames:
+    """A queue of frames, bounded in bytes.
+
+    Args:
+        max_bytes: What it holds at most; a frame beyond it is not taken.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._frames: list[bytes] = []
+        self._changed = asyncio.Event()
+        self._end: TransientError | None = None
+        self._is_ended = False
+
+    def put(self, frame: bytes) -> None:
+        """Take a frame in.
+
+        Raises:
+            HomeAssistantUnavailable: When there is no room. Hang up: Home Assistant's history
+                gives later what would be missed here.
+        """
+        if self._bytes + len(frame) > self._max_bytes and self._frames:
+            message = (
+                f"{self._bytes // 2**20} MiB wait for the spool: hanging up until they are on the "
+                "disk; a faster disk, or INGEST_QUEUE_MB, helps"
+            )
+            raise HomeAssistantUnavailable(message)
+        self._bytes += len(frame)
+        self._frames.append(frame)
+        self._changed.set()
+
+    def end(self, error: TransientError | None = None) -> None:
+        """Say that no frame follows: in order (None), or because of an error."""
+        self._end, self._is_ended = error, True
+        self._changed.set()
+
+    async def take(self) -> list[bytes]:
+        """Return all frames that wait, at least one; an empty list at the end.
+
+        Raises:
+            HomeAssistantUnavailable: When the conversation broke, after its last frame.
+        """
+        while not self._frames and not self._is_ended:
+            self._changed.clear()
+            await self._changed.wait()
+        frames, self._frames, self._bytes = self._frames, [], 0
+        if not frames and self._end is not None:
+            raise self._end
+        return frames

@@ -1,0 +1,52 @@
+"""Store by itself: `python -m store`."""
+
+import asyncio
+import sys
+
+from common.bus import STORE, Consumer, Keys, connect, keep_trimmed
+from common.heartbeat import Heartbeat
+from common.lifecycle import patiently, run_worker
+from common.logs import logger
+from common.sink import open_sink
+from common.slot import slot
+from store.config import Settings
+from store.worker import work
+
+log = logger(__name__)
+
+
+async def main(settings: Settings, stop: asyncio.Event) -> None:
+    """Wire the worker, and run it until `stop` is set.
+
+    Raises:
+        FatalError: When a person must act.
+        Stopped: When `stop` was set while something was away; nothing is lost.
+    """
+    keys = Keys(settings.bus_prefix)
+    with slot(STORE, settings.worker_name, settings.redis_url, settings.bus_prefix) as name:
+        async with (
+            connect(settings.redis_url, keys) as bus,
+            open_sink(settings) as sink,
+            asyncio.TaskGroup() as tasks,
+        ):
+            heartbeat = Heartbeat(bus, STORE, name)
+            enriched = Consumer(
+                *(bus, STORE, name),
+                batch_size=settings.store_batch_size,
+                pause_s=settings.store_linger_ms / 1000,
+                max_deaths=settings.bus_max_deliveries,
+            )
+            retention_s = settings.bus_retention_hours * 3600
+            tasks.create_task(heartbeat.keep_beating(stop))
+            tasks.create_task(keep_trimmed(bus, keys.group_inputs(STORE), retention_s, stop))
+            told = await patiently(
+                sink.check, stop, "the sink", lambda error: heartbeat.dependency("sink", error)
+            )
+            heartbeat.dependency("sink", None)
+            log.info("Connected to the sink", sink=told)
+            async with enriched.releasing():
+                await work(enriched, sink, heartbeat, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(run_worker(Settings, main))

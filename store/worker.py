@@ -1,0 +1,78 @@
+"""`ha:enriched` → sink: while a write is under way the next batch gathers by itself."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from common.bus import Consumer, Delivery
+from common.errors import PointRejected, PoisonError
+from common.heartbeat import Heartbeat
+from common.lifecycle import patiently
+from common.sink import Sink
+from store.refusals import isolate
+
+Point = TypeVar("Point")
+
+
+async def work(
+    enriched: Consumer, sink: Sink[Point], heartbeat: Heartbeat, stop: asyncio.Event
+) -> None:
+    """Write each batch; acknowledge what stands written, bury what is refused.
+
+    While the sink is away nothing is read, so Redis holds the backlog.
+
+    Raises:
+        Stopped: When `stop` is set while the sink or Redis is away.
+    """
+    async for batch in enriched.batches(stop):
+        points, refusals = points_of(batch, sink)
+        refused = await write(points, sink, heartbeat, stop)
+        numbers = [i for i in range(len(batch)) if i not in refusals]
+        refusals |= {numbers[i]: error for i, error in refused.items()}
+        await enriched.settle(batch, refusals, stop)
+        heartbeat.count(stored=len(batch) - len(refusals), batches=1)
+
+
+def points_of(
+    batch: Sequence[Delivery], sink: Sink[Point]
+) -> tuple[list[Point], dict[int, PoisonError]]:
+    """Turn deliveries into points, those that can be; of the others return why not."""
+    points: list[Point] = []
+    refusals: dict[int, PoisonError] = {}
+    for number, delivery in enumerate(batch):
+        try:
+            if isinstance(delivery.event, PoisonError):
+                raise delivery.event
+            points.append(sink.point(delivery.event))
+        except PoisonError as error:
+            refusals[number] = error
+    return points, refusals
+
+
+async def write(
+    points: Sequence[Point], sink: Sink[Point], heartbeat: Heartbeat, stop: asyncio.Event
+) -> Mapping[int, PointRejected]:
+    """Write points until each stands written or refused alone; return those refused.
+
+    Raises:
+        Stopped: When `stop` is set while the sink is away.
+    """
+    parts = isolate(len(points))
+    try:
+        start, end = next(parts)
+        while True:
+            refusal = None
+            try:
+                await patiently(
+                    partial(sink.write, points[start:end]),
+                    stop,
+                    "the sink",
+                    lambda error: heartbeat.dependency("sink", error),
+                )
+            except PointRejected as error:
+                refusal = error
+            start, end = parts.send(refusal)
+    except StopIteration as done:
+        refused: dict[int, PointRejected] = done.value
+        return refused
