@@ -22,11 +22,11 @@ _SHA1_OF_NAMESPACE = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
 _ISO_LENGTH = len("2026-11-20T15:44:33.435789+00:00")
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A state change of one entity, or another event of Home Assistant.
 
     Attributes:
-        id: UUIDv5 of (home, type, entity_id, time): the same event has the same id, however it came.
+        id: UUIDv5 of (home, type, entity_id, time): the same for the same event, however it came.
         type: Home Assistant's event type, e.g. `state_changed`.
         entity_id: `sensor.kitchen_temperature`; empty where the type has none.
         time: ISO 8601 in UTC with microseconds, `2026-11-20T15:44:33.435789+00:00`.

@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from typing import Final
+from zlib import crc32
 
 from common.bus import INGEST
 from common.bus.entry import Field, fields_of
@@ -24,15 +25,32 @@ from ingest.protocol import (
     Conversation,
     CoreConfigChanged,
     LostEvent,
+    Refused,
     RegistryChanged,
 )
 from ingest.snapshot import Snapshots
 from ingest.spool import Spool
 
-PAUSE_S: Final = 0.004
+PAUSE_S: Final = 0.01
 """Shortest time between two commits while events come thick, in which more of them gather."""
 
+UNREADABLE: Final = "unreadable"
+"""Event type in the dead letter of a message that is no event."""
+
 log = logger(__name__)
+
+
+class _Heard:
+    """What a batch of frames carried.
+
+    Attributes:
+        events: In the order in which they came.
+        unreadable: A likeness and the dead letter of each message that is no event.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.unreadable: list[tuple[Event, list[Field]]] = []
 
 
 class Capture:
@@ -104,45 +122,38 @@ class Capture:
         return None
 
     async def _understand(self, frames: list[bytes], stop: asyncio.Event) -> None:
-        events: list[Event] = []
-        unreadable: list[tuple[Event, list[Field]]] = []
-        came = 0
-        for frame in frames:
-            for happening in self._conversation.receive(frame):
-                if type(happening) is Captured:
-                    came += 1
-                    try:
-                        event = parse(happening.event, self._home)
-                    except MalformedEvent as error:
-                        unreadable.append(self._buried(happening.event, error))
+        """Spool what frames carry; when one breaks the conversation, what came before it."""
+        heard = _Heard()
+        try:
+            for frame in frames:
+                for happening in self._conversation.receive(frame):
+                    if type(happening) is Captured:
+                        self._captured(happening.event, heard)
+                    elif isinstance(happening, Answer):
+                        heard.events += self._snapshots.answered(happening)
                     else:
-                        events.append(event)
-                elif isinstance(happening, Answer):
-                    states = self._snapshots.answered(happening)
-                    came += len(states)
-                    events += states
-                else:
-                    self._notice(happening)
-        if came:
-            wanted = [event for event in events if self._filter.passes(event.entity_id)]
-            await self._spooled(wanted, unreadable, came - len(wanted) - len(unreadable), stop)
+                        self._notice(happening)
+        finally:
+            if heard.events or heard.unreadable:
+                await self._spooled(heard, stop)
 
-    async def _spooled(
-        self,
-        events: list[Event],
-        unreadable: list[tuple[Event, list[Field]]],
-        filtered: int,
-        stop: asyncio.Event,
-    ) -> None:
+    def _captured(self, raw: bytes, heard: "_Heard") -> None:
+        try:
+            heard.events.append(parse(raw, self._home))
+        except MalformedEvent as error:
+            heard.unreadable.append(self._buried(raw, error))
+
+    async def _spooled(self, heard: "_Heard", stop: asyncio.Event) -> None:
+        wanted = [event for event in heard.events if self._filter.passes(event.entity_id)]
+        filtered = len(heard.events) - len(wanted)
+        now_ms = time.time_ns() // 1_000_000
         new = await patiently(
-            lambda: self._spool.add(
-                events, unreadable, filtered=filtered, now_ms=time.time_ns() // 1_000_000
-            ),
+            lambda: self._spool.add(wanted, heard.unreadable, filtered=filtered, now_ms=now_ms),
             stop,
             "the disk",
             lambda error: self._heartbeat.dependency("spool", error),
         )
-        duplicates = len(events) + len(unreadable) - new
+        duplicates = len(wanted) + len(heard.unreadable) - new
         self._heartbeat.count(spooled=new, duplicates=duplicates, filtered=filtered)
 
     def _notice(self, happening: object) -> None:
@@ -153,6 +164,12 @@ class Capture:
                 self._snapshots.ask()
             case RegistryChanged() | CoreConfigChanged():
                 self._snapshots.ask_later()
+            case Refused(event_type, error):
+                log.warning(
+                    "Home Assistant does not tell of a change; it is seen at the next connect",
+                    event_type=event_type,
+                    error=error.message,
+                )
             case LostEvent(event_type, message):
                 log.warning(
                     "Home Assistant could not send an event", event_type=event_type, error=message
@@ -163,10 +180,14 @@ class Capture:
     def _buried(self, raw: bytes, error: MalformedEvent) -> tuple[Event, list[Field]]:
         """A likeness of what is no event, and the flat fields of its dead letter."""
         now = time_of(time.time_ns() // 1000)
-        data = str(error.detail.get("json", "")).encode() or b"{}"
         likeness = Event(
-            event_id(self._home, "unreadable", "", f"{now} {hash(raw)}"),
-            *("unreadable", "", now, LIVE, self._home, data),
+            id=event_id(self._home, UNREADABLE, "", f"{now} {crc32(raw)}"),
+            type=UNREADABLE,
+            entity_id="",
+            time=now,
+            source=LIVE,
+            home=self._home,
+            data=str(error.detail.get("json", "")).encode(),
         )
         burial = Burial(
             stage=INGEST,

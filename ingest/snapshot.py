@@ -72,7 +72,12 @@ class Snapshots:
 
     def _states(self, result: bytes) -> list[Event]:
         events: list[Event] = []
-        for state in split_states(result):
+        try:
+            states = split_states(result)
+        except MalformedEvent as error:
+            log.warning("The snapshot of states cannot be read", error=str(error))
+            return []
+        for state in states:
             try:
                 events.append(of_state(state, self._home))
             except MalformedEvent as error:

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from common.bus import Row, Tally
-from common.bus.entry import Field, fields_of
+from common.bus.entry import Field
 from common.errors import SpoolInUse, SpoolUnavailable
-from common.event import LIVE, SNAPSHOT, Event, microseconds
+from common.event import LIVE, SNAPSHOT, Event
 
 IN_MEMORY: Final = 5_000
 """Unsent rows kept in memory too, so that the sender need not read what was just written."""
@@ -30,32 +30,33 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS event (
     seq INTEGER PRIMARY KEY, -- dense, from 1; second part of the entry id
     ms INTEGER NOT NULL,     -- first part of the entry id; never falls
-    time_us INTEGER NOT NULL,
+    time TEXT NOT NULL,
     id TEXT NOT NULL,
     entity_id TEXT NOT NULL,
-    target TEXT NOT NULL,    -- raw, or dead for what cannot be read
-    entry BLOB NOT NULL      -- MessagePack: flat fields and values of the entry
+    event BLOB NOT NULL,     -- MessagePack
+    letter BLOB              -- MessagePack: the dead letter of what cannot be read
 );
 -- Time first: new events come to the end of the index, whatever their ids are.
-CREATE UNIQUE INDEX IF NOT EXISTS once ON event (time_us, id);
+CREATE UNIQUE INDEX IF NOT EXISTS once ON event (time, id);
 CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last changed
     entity_id TEXT PRIMARY KEY,
-    time_us INTEGER NOT NULL
+    time TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REMEMBER_LATEST: Final = """
-INSERT INTO latest SELECT entity_id, max(time_us) FROM event
+INSERT INTO latest SELECT entity_id, max(time) FROM event
 WHERE seq <= ? AND entity_id != '' GROUP BY entity_id
-ON CONFLICT DO UPDATE SET time_us = max(time_us, excluded.time_us)
+ON CONFLICT DO UPDATE SET time = max(time, excluded.time)
 """
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list).decode
+_decode_event = msgspec.msgpack.Decoder(Event).decode
+_decode_letter = msgspec.msgpack.Decoder(list).decode
 _Answer = TypeVar("_Answer")
-_Record = tuple[int, str, str, str, list[Field]]
-"""time_us, id, entity_id, target, flat fields: a row without its number."""
+_Record = tuple[Event, list[Field]]
+"""An event, and the flat fields of the dead letter that it becomes, if it does."""
 
 
 class Spool:
@@ -80,12 +81,13 @@ class Spool:
         self._last_seq: int
         self._last_ms: int
         self._last_seq, self._last_ms = last.fetchone() or (0, 0)
+        newest = self._writer.execute("SELECT max(time) FROM event").fetchone()
         facts = dict(self._writer.execute("SELECT name, value FROM fact"))
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
         self.tally = Tally(
             int(facts.get("filtered", 0)),
             int(facts.get("duplicates", 0)),
-            facts.get("complete_until", ""),
+            newest[0] or "",
         )
         self._fresh: deque[Row] = deque()
         self._writer.execute("BEGIN IMMEDIATE")
@@ -95,7 +97,7 @@ class Spool:
     async def add(
         self,
         events: Sequence[Event],
-        unreadable: Sequence[tuple[Event, list[Field]]] = (),
+        unreadable: Sequence[_Record] = (),
         *,
         filtered: int,
         now_ms: int,
@@ -115,12 +117,10 @@ class Spool:
         Raises:
             SpoolUnavailable: When the disk refuses; nothing was added, add the same again.
         """
-        records = [
-            (microseconds(e.time), e.id, e.entity_id, "raw", fields_of(e))
-            for e in events
-            if e.source != SNAPSHOT or not self._known_before(e)
+        records: list[_Record] = [
+            (event, []) for event in events if event.source != SNAPSHOT or self._is_news(event)
         ]
-        records += [(microseconds(e.time), e.id, "", "dead", flat) for e, flat in unreadable]
+        records += unreadable
         live_until = max((e.time for e in events if e.source == LIVE), default="")
         async with self._writing, self._durable():
             rows = self._insert(records, max(now_ms, self._last_ms))
@@ -130,7 +130,7 @@ class Spool:
                 self.tally.duplicates + known,
                 max(self.tally.complete_until, live_until),
             )
-            for name in Tally.__struct_fields__:
+            for name in ("filtered", "duplicates"):
                 if getattr(tally, name) != getattr(self.tally, name):
                     self._note(name, str(getattr(tally, name)))
         self.tally = tally
@@ -157,10 +157,13 @@ class Spool:
             return list(islice(self._fresh, limit))
         with _translated():
             found = self._reader.execute(
-                "SELECT seq, ms, target, entry FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+                "SELECT seq, ms, event, letter FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
                 (seq, limit),
             ).fetchall()
-        return [Row(number, ms, target, _decode(entry)) for number, ms, target, entry in found]
+        return [
+            Row(number, ms, _decode_event(event), _decode_letter(letter) if letter else [])
+            for number, ms, event, letter in found
+        ]
 
     async def more(self) -> None:
         """Return when something was added since the last `after`."""
@@ -233,32 +236,36 @@ class Spool:
 
     def _number(self, records: list[_Record], ms: int) -> list[Row]:
         rows = [
-            Row(seq, ms, record[3], record[4])
-            for seq, record in enumerate(records, self._last_seq + 1)
+            Row(seq, ms, event, letter)
+            for seq, (event, letter) in enumerate(records, self._last_seq + 1)
         ]
         self._writer.executemany(
             _INSERT,
             [
-                (row.seq, ms, time_us, event_id, entity_id, row.target, _encode(flat))
-                for row, (time_us, event_id, entity_id, _, flat) in zip(rows, records, strict=True)
+                (
+                    *(row.seq, ms, row.event.time, row.event.id, row.event.entity_id),
+                    *(_encode(row.event), _encode(row.letter) if row.letter else None),
+                )
+                for row in rows
             ],
         )
         return rows
 
     def _unknown(self, records: list[_Record]) -> list[_Record]:
-        new: dict[tuple[int, str], _Record] = {}
+        new: dict[tuple[str, str], _Record] = {}
         for record in records:
-            key = record[:2]
-            known = self._writer.execute("SELECT 1 FROM event WHERE time_us = ? AND id = ?", key)
+            key = (record[0].time, record[0].id)
+            known = self._writer.execute("SELECT 1 FROM event WHERE time = ? AND id = ?", key)
             if known.fetchone() is None:
                 new.setdefault(key, record)
         return list(new.values())
 
-    def _known_before(self, event: Event) -> bool:
+    def _is_news(self, event: Event) -> bool:
+        """Whether a state of a snapshot is newer than what was deleted of its entity."""
         latest = self._reader.execute(
-            "SELECT time_us FROM latest WHERE entity_id = ?", (event.entity_id,)
+            "SELECT time FROM latest WHERE entity_id = ?", (event.entity_id,)
         ).fetchone()
-        return latest is not None and microseconds(event.time) <= latest[0]
+        return latest is None or event.time > latest[0]
 
     def _note(self, name: str, value: str) -> None:
         self._writer.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))

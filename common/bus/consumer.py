@@ -11,7 +11,7 @@ import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
 from common.bus.delivery import Delivery, delivery, id_range
-from common.bus.entry import Field, fields_of
+from common.bus.entry import Field, fields_of, values_of
 from common.bus.left_behind import LeftBehind
 from common.bus.letter import Burial, letter
 from common.errors import BusUnavailable, DeliveredTooOften, PoisonError
@@ -246,11 +246,14 @@ class Consumer:
         at = time_of(time.time_ns() // 1000)
         args: list[Field] = []
         for held, outcome in pairs:
-            if isinstance(outcome, Event):
-                kind, flat = b"forward", fields_of(outcome)
+            if isinstance(outcome, PoisonError):
+                flat = letter(held.flat, outcome, self._burial(held, at))
+                args += (b"dead", held.entry_id, len(flat), *flat)
+            elif outcome.replays:
+                flat = fields_of(outcome)
+                args += (b"next", held.entry_id, len(flat), *flat)
             else:
-                kind, flat = b"bury", letter(held.flat, outcome, self._burial(held, at))
-            args += (kind, held.entry_id, len(flat), *flat)
+                args += (b"event", held.entry_id, *values_of(outcome))
         first, last = id_range(held.entry_id for held, _ in pairs)
         keys = (stream, target, self._bus.keys.dead, self._bus.keys.ledger)
         _, buried, strange = await self._bus.run(

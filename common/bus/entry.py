@@ -12,6 +12,9 @@ VERSION: Final = b"1"
 Field = str | bytes | int
 """What Redis takes as a field's name or value."""
 
+Values = tuple[str, str, str, str, str, str, bytes]
+"""What varies in the entry of an event that was never replayed; the scripts know its names."""
+
 _NAMES: Final = [b"v", b"id", b"type", b"entity_id", b"time", b"source", b"home", b"data"]
 _REQUIRED: Final = ("id", "type", "time", "data")
 
@@ -39,6 +42,19 @@ def fields_of(event: Event) -> list[Field]:
     if event.replays:
         flat += (b"replays", event.replays)
     return flat
+
+
+def values_of(event: Event) -> Values:
+    """Values of id, type, entity_id, time, source, home and data, for the scripts."""
+    return (
+        event.id,
+        event.type,
+        event.entity_id,
+        event.time,
+        event.source,
+        event.home,
+        event.data,
+    )
 
 
 def event_of(flat: Sequence[bytes]) -> Event:

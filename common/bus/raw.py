@@ -7,8 +7,9 @@ import msgspec
 import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
-from common.bus.entry import Field
+from common.bus.entry import Field, values_of
 from common.errors import BusUnavailable, SpoolInUse
+from common.event import Event
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -17,14 +18,14 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         seq: Its number in the spool: dense, from 1.
         ms: First part of its entry id; with `seq` as second part, ids only grow.
-        target: `raw`, or `dead` for what cannot be read.
-        flat: Fields and values of its entry.
+        event: What came; of what cannot be read, a likeness that has its time and id.
+        letter: Flat fields of the dead letter that it becomes; empty for an event.
     """
 
     seq: int
     ms: int
-    target: str
-    flat: list[Field]
+    event: Event
+    letter: list[Field]
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -87,7 +88,11 @@ class RawStream:
         """
         args: list[Field] = []
         for row in rows:
-            args += (row.target, f"{row.ms}-{row.seq}", len(row.flat), *row.flat)
+            entry_id = f"{row.ms}-{row.seq}"
+            if row.letter:
+                args += (b"letter", entry_id, len(row.letter), *row.letter)
+            else:
+                args += (b"event", entry_id, *values_of(row.event))
         return await self._append(tally.filtered, tally.duplicates, tally.complete_until, *args)
 
     async def _append(self, *args: Field) -> tuple[int, int]:

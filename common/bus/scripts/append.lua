@@ -1,11 +1,13 @@
 #!lua
 -- Appends what ingest spooled to `raw` (or, what it could not read, to `dead`), once.
 -- KEYS: raw, dead, watermark, ledger
--- ARGV: spool, the position the sender knows, filtered so far, duplicates so far, complete until (each may be empty: not
---       said), then of each entry: "raw" or "dead", its id, number of flat fields, the fields
--- An entry at or below the position was appended before: it is passed over, so that a
--- batch whose answer was lost can be sent again. Ids only grow. When the stream lies behind
--- what the sender knows (Redis lost its tail, or was emptied), nothing is appended.
+-- ARGV: spool, the position the sender knows, filtered so far, duplicates so far, complete
+--       until (the last four may be empty: not said), then of each row in the order of ids:
+--       "event", its id, the values of id, type, entity_id, time, source, home, data; or
+--       "letter", its id, number of flat fields, the flat fields
+-- A row at or below the position was appended before: it is passed over, so that a batch whose
+-- answer was lost can be sent again. When the stream lies behind what the sender knows (Redis
+-- lost its tail, or was emptied), nothing is appended.
 -- Returns: position, number appended
 local raw, dead, watermark, ledger = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local owner = redis.call('HGET', watermark, 'spool')
@@ -17,6 +19,12 @@ local function parts(id)
   return tonumber(ms), tonumber(n)
 end
 
+local function above(a, b)
+  local a_ms, a_n = parts(a)
+  local b_ms, b_n = parts(b)
+  return a_ms > b_ms or (a_ms == b_ms and a_n > b_n)
+end
+
 local last = '0-0'
 local info = redis.pcall('XINFO', 'STREAM', raw)
 if info.err then
@@ -26,46 +34,46 @@ else
     if info[i] == 'last-generated-id' then last = info[i + 1] end
   end
 end
+-- A letter leaves no trace in `raw`; the watermark remembers, as long as `raw` is what it was.
 local seen = redis.call('HMGET', watermark, 'position', 'tail')
-local position = last
+local position, tail = last, last
 if seen[1] and seen[2] == last then position = seen[1] end
-local ms, n = parts(position)
-if ARGV[2] ~= '' then
-  local known_ms, known_n = parts(ARGV[2])
-  if known_ms > ms or (known_ms == ms and known_n > n) then
-    return redis.error_reply('BEHIND ' .. position)
-  end
+if ARGV[2] ~= '' and above(ARGV[2], position) then
+  return redis.error_reply('BEHIND ' .. position)
 end
 
-local tail, appended, buried, failure = last, 0, 0, nil
+local appended, buried, is_new, failure = 0, 0, false, nil
 local i = 6
 while i <= #ARGV do
-  local target, id, count = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
-  local id_ms, id_n = parts(id)
-  if id_ms > ms or (id_ms == ms and id_n > n) then
+  local is_event, id = ARGV[i] == 'event', ARGV[i + 1]
+  local width = is_event and 9 or 3 + tonumber(ARGV[i + 2])
+  is_new = is_new or above(id, position)
+  if is_new then
     local reply
-    if target == 'raw' then
-      reply = redis.pcall('XADD', raw, id, unpack(ARGV, i + 3, i + 2 + count))
+    if is_event then
+      reply = redis.pcall('XADD', raw, id, 'v', '1', 'id', ARGV[i + 2], 'type', ARGV[i + 3],
+        'entity_id', ARGV[i + 4], 'time', ARGV[i + 5], 'source', ARGV[i + 6],
+        'home', ARGV[i + 7], 'data', ARGV[i + 8])
     else
-      reply = redis.pcall('XADD', dead, '*', unpack(ARGV, i + 3, i + 2 + count))
+      reply = redis.pcall('XADD', dead, '*', unpack(ARGV, i + 3, i + width - 1))
     end
     if type(reply) == 'table' and reply.err then
       failure = reply
       break
     end
-    if target == 'raw' then tail = id else buried = buried + 1 end
-    position, ms, n = id, id_ms, id_n
+    position = id
     appended = appended + 1
+    if is_event then tail = id else buried = buried + 1 end
   end
-  i = i + 3 + count
+  i = i + width
 end
 
 local captured = appended
 for k, counter in ipairs({'filtered', 'duplicates'}) do
-  if ARGV[k + 2] ~= '' then
-    captured = captured + tonumber(ARGV[k + 2])
-                        - tonumber(redis.call('HGET', ledger, counter) or 0)
-    redis.call('HSET', ledger, counter, ARGV[k + 2])
+  local total = ARGV[k + 2]
+  if total ~= '' then
+    captured = captured + tonumber(total) - tonumber(redis.call('HGET', ledger, counter) or 0)
+    redis.call('HSET', ledger, counter, total)
   end
 end
 if captured ~= 0 then redis.call('HINCRBY', ledger, 'captured', captured) end

@@ -2,7 +2,9 @@
 -- Moves deliveries on: appends each to its target, then acknowledges it, then counts.
 -- KEYS: source, next stream, dead, ledger
 -- ARGV: group, consumer, first id, last id, number of entries, then of each entry:
---       "forward" or "bury", its id in source, number of flat fields, the flat fields
+--       "event", its id in source, and the values of id, type, entity_id, time, source, home,
+--       data that go to the next stream; or
+--       "next" or "dead", its id in source, number of flat fields, the flat fields
 -- An entry that this consumer does not hold (any more) is left alone: another worker has
 -- claimed it, or an earlier try of the same move went through.
 -- Returns: number forwarded, number buried, number not ours
@@ -14,36 +16,43 @@ local held = redis.call('XPENDING', source, group, ARGV[3], ARGV[4], ARGV[5], co
 for _, row in ipairs(held) do ours[row[1]] = true end
 
 local function holds(id)
-  if ours[id] then return true end
-  return #redis.call('XPENDING', source, group, id, id, 1, consumer) > 0
+  return ours[id] or #redis.call('XPENDING', source, group, id, id, 1, consumer) > 0
 end
 
-local done, forwarded, buried, strange, failure = {}, 0, 0, 0, nil
+local done, buried, strange, failure = {}, 0, 0, nil
 local i = 6
 while i <= #ARGV do
-  local kind, id, count = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+  local kind, id = ARGV[i], ARGV[i + 1]
+  local width = kind == 'event' and 9 or 3 + tonumber(ARGV[i + 2])
   if holds(id) then
-    local target = kind == 'forward' and next_stream or dead
-    local reply = redis.pcall('XADD', target, '*', unpack(ARGV, i + 3, i + 2 + count))
+    local reply
+    if kind == 'event' then
+      reply = redis.pcall('XADD', next_stream, '*', 'v', '1', 'id', ARGV[i + 2],
+        'type', ARGV[i + 3], 'entity_id', ARGV[i + 4], 'time', ARGV[i + 5],
+        'source', ARGV[i + 6], 'home', ARGV[i + 7], 'data', ARGV[i + 8])
+    else
+      local target = kind == 'next' and next_stream or dead
+      reply = redis.pcall('XADD', target, '*', unpack(ARGV, i + 3, i + width - 1))
+    end
     if type(reply) == 'table' and reply.err then
       failure = reply
       break
     end
     done[#done + 1] = id
-    if kind == 'forward' then forwarded = forwarded + 1 else buried = buried + 1 end
+    if kind == 'dead' then buried = buried + 1 end
   else
     strange = strange + 1
   end
-  i = i + 3 + count
+  i = i + width
 end
 
 for from = 1, #done, 1000 do
   redis.call('XACK', source, group, unpack(done, from, math.min(from + 999, #done)))
 end
-if forwarded > 0 then redis.call('HINCRBY', ledger, 'enriched', forwarded) end
+if #done > buried then redis.call('HINCRBY', ledger, 'enriched', #done - buried) end
 if buried > 0 then
   redis.call('HINCRBY', ledger, 'dead', buried)
   redis.call('HINCRBY', ledger, 'buried', buried)
 end
 if failure then return failure end
-return {forwarded, buried, strange}
+return {#done - buried, buried, strange}

@@ -1,0 +1,68 @@
+"""The Redis server itself: what it is, how it keeps data, whose clock is right."""
+
+import time
+
+import msgspec
+import redis.exceptions as redis_errors
+
+from common.bus.connection import Bus
+from common.errors import InvalidSetting
+
+
+class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server says about itself; None where it does not, or must not, tell.
+
+    Attributes:
+        appendonly: Whether it writes what it does to a file.
+        appendfsync: When that file is forced to the disk: `always`, `everysec` or `no`.
+        maxmemory_bytes: 0 for no limit.
+        maxmemory_policy: What it does when it is full; only `noeviction` loses nothing.
+        ahead_s: Seconds that its clock is ahead of ours.
+    """
+
+    version: str | None = None
+    appendonly: bool | None = None
+    appendfsync: str | None = None
+    maxmemory_bytes: int | None = None
+    maxmemory_policy: str | None = None
+    used_bytes: int | None = None
+    ahead_s: float = 0.0
+
+
+async def describe(bus: Bus) -> ServerInfo:
+    """Ask the server about itself.
+
+    Raises:
+        BusUnavailable: When it does not answer.
+        InvalidSetting: When it refuses our password.
+    """
+    asked = time.time()
+    seconds, us = await bus.command("TIME")
+    ours = (asked + time.time()) / 2
+    try:
+        told = await bus.command("INFO")
+    except redis_errors.ResponseError:  # fakeredis has no INFO
+        told = {}
+    return ServerInfo(
+        version=told.get("redis_version"),
+        appendonly=bool(told["aof_enabled"]) if "aof_enabled" in told else None,
+        appendfsync=await _setting(bus, "appendfsync"),
+        maxmemory_bytes=told.get("maxmemory"),
+        maxmemory_policy=told.get("maxmemory_policy"),
+        used_bytes=told.get("used_memory"),
+        ahead_s=int(seconds) + int(us) / 1e6 - ours,
+    )
+
+
+async def _setting(bus: Bus, name: str) -> str | None:
+    try:
+        found = await bus.command("CONFIG GET", name)
+    except (redis_errors.ResponseError, InvalidSetting):  # hosted servers forbid CONFIG
+        return None
+    pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+    values = {_text(key): _text(value) for key, value in pairs}
+    return values.get(name)
+
+
+def _text(word: str | bytes) -> str:
+    return word.decode() if isinstance(word, bytes) else word
