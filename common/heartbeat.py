@@ -36,6 +36,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
         counters: What it has done since it started.
         dependencies: Name → `up` or `down`, and the error where it is down.
         last_error: The last error it met; empty when none.
+        spool: Of ingest: identity of the spool it has open.
     """
 
     stage: str
@@ -49,6 +50,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int] = {}
     dependencies: dict[str, str] = {}
     last_error: str = ""
+    spool: str = ""
 
 
 class Heartbeat:
@@ -140,6 +142,7 @@ def _pulse(key: str, fields: Mapping[str, bytes]) -> Pulse:
         counters=json.loads(text.get("counters", "{}")),
         dependencies=json.loads(text.get("dependencies", "{}")),
         last_error=text.get("last_error", ""),
+        spool=text.get("spool", ""),
     )
 
 

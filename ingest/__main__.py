@@ -4,9 +4,10 @@ import asyncio
 import sys
 from functools import partial
 
-from common.bus import INGEST, Keys, RawStream, connect
+from common.bus import INGEST, Keys, connect
 from common.heartbeat import Heartbeat
 from common.lifecycle import pause, run_worker
+from common.slot import slot
 from ingest import connection
 from ingest.capture import Capture
 from ingest.config import Settings
@@ -28,54 +29,54 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
         FatalError: When a person must act.
         Stopped: When `stop` was set while something was away; nothing is lost.
     """
+    keys = Keys(settings.bus_prefix)
     passes = _filter_of(settings)
-    async with (
-        connect(settings.redis_url, Keys(settings.bus_prefix)) as bus,
-        open_spool(settings.ingest_spool_path) as spool,
-        asyncio.TaskGroup() as tasks,
-    ):
-        heartbeat = Heartbeat(bus, INGEST, settings.worker_name, {"spool": spool.identity})
-        publisher = Publisher(bus)
-        delivery = Delivery(spool, RawStream(bus, spool.identity), heartbeat)
+    with slot(INGEST, settings.worker_name, settings.redis_url, settings.bus_prefix) as name:
+        async with (
+            connect(settings.redis_url, keys) as bus,
+            open_spool(settings.ingest_spool_path) as spool,
+            asyncio.TaskGroup() as tasks,
+        ):
+            heartbeat = Heartbeat(bus, INGEST, name, {"spool": spool.identity})
+            publisher = Publisher(bus)
+            delivery = Delivery(spool, bus, heartbeat)
 
-        def listener() -> Capture:
-            conversation = Conversation(
-                settings.ha_access_token.get_secret_value(), settings.ha_event_types
-            )
-            return Capture(
-                conversation,
-                Snapshots(conversation, settings.ha_home_name, publisher),
-                spool,
-                passes,
-                home=settings.ha_home_name,
-                heartbeat=heartbeat,
-                worker=settings.worker_name,
-            )
-
-        captured_all = asyncio.Event()
-        for_ever = [
-            tasks.create_task(heartbeat.keep_beating(stop)),
-            tasks.create_task(publisher.keep_publishing(stop)),
-            tasks.create_task(
-                delivery.keep_trimmed(
-                    settings.ingest_spool_retention_hours * 3600,
-                    settings.ingest_spool_max_mb * 2**20,
-                    stop,
+            def listener() -> Capture:
+                conversation = Conversation(
+                    settings.ha_access_token.get_secret_value(), settings.ha_event_types
                 )
-            ),
-        ]
-        sending = tasks.create_task(_send(delivery, publisher, captured_all))
-        await keep_connected(
-            partial(connection.connect, settings.ha_websocket_url, settings.ha_ca_file),
-            listener,
-            heartbeat,
-            settings.ingest_queue_mb * 2**20,
-            stop,
-        )
-        captured_all.set()
-        await sending
-        for task in for_ever:
-            task.cancel()
+                snapshots = Snapshots(conversation, settings.ha_home_name, publisher)
+                return Capture(
+                    *(conversation, snapshots, spool, passes),
+                    home=settings.ha_home_name,
+                    heartbeat=heartbeat,
+                    worker=name,
+                )
+
+            captured_all = asyncio.Event()
+            for_ever = [
+                tasks.create_task(heartbeat.keep_beating(stop)),
+                tasks.create_task(publisher.keep_publishing(stop)),
+                tasks.create_task(
+                    delivery.keep_trimmed(
+                        settings.ingest_spool_retention_hours * 3600,
+                        settings.ingest_spool_max_mb * 2**20,
+                        stop,
+                    )
+                ),
+            ]
+            sending = tasks.create_task(_send(delivery, publisher, captured_all))
+            await keep_connected(
+                partial(connection.connect, settings.ha_websocket_url, settings.ha_ca_file),
+                listener,
+                heartbeat,
+                settings.ingest_queue_mb * 2**20,
+                stop,
+            )
+            captured_all.set()
+            await sending
+            for task in for_ever:
+                task.cancel()
 
 
 async def _send(delivery: Delivery, publisher: Publisher, captured_all: asyncio.Event) -> None:

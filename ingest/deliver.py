@@ -5,9 +5,9 @@ import time
 from functools import partial
 from typing import Final
 
-from common.bus import RawStream
-from common.errors import BusUnavailable
-from common.heartbeat import Heartbeat
+from common.bus import INGEST, Bus, RawStream
+from common.errors import BusUnavailable, SpoolInUse
+from common.heartbeat import Heartbeat, read_pulses
 from common.lifecycle import patiently, pause
 from common.logs import logger
 from ingest.spool import Spool
@@ -26,13 +26,15 @@ class Delivery:
 
     Args:
         spool: Where events come from.
-        raw: Where they go.
+        bus: Where other ingests would be heard.
         heartbeat: Counts, and tells whether Redis is there.
     """
 
-    def __init__(self, spool: Spool, raw: RawStream, heartbeat: Heartbeat) -> None:
+    def __init__(self, spool: Spool, bus: Bus, heartbeat: Heartbeat) -> None:
         self._spool = spool
-        self._raw = raw
+        self._bus = bus
+        self._raw = RawStream(bus, spool.identity)
+        self._rival_beats: set[str] = set()
         self._heartbeat = heartbeat
         self._sent = 0
 
@@ -64,11 +66,31 @@ class Delivery:
     async def _resume(self) -> int:
         """Ask the stream for its last id; return the number of the row it belongs to."""
         owner = await self._raw.owner()
-        position = await self._raw.own()
         ours = owner == self._spool.identity
         if owner is not None and not ours:
-            log.warning("Taking over the stream from another spool", spool=owner)
+            await self._refuse_while_alive(owner)
+            log.warning("Taking over the stream from a spool that is gone", spool=owner)
+        position = await self._raw.own()
         return await self._spool.follow(position, ours=ours)
+
+    async def _refuse_while_alive(self, owner: str) -> None:
+        """Return when the ingest that wrote the stream is gone.
+
+        Raises:
+            BusUnavailable: When its heartbeat is still there; it may have died just now.
+            SpoolInUse: When its heartbeat goes on.
+        """
+        rivals = [pulse for pulse in await read_pulses(self._bus, INGEST) if pulse.spool == owner]
+        if not rivals:
+            return
+        beats = {pulse.beat for pulse in rivals}
+        self._rival_beats = self._rival_beats or beats
+        where = f"{rivals[0].name} on {rivals[0].host}"
+        if beats != self._rival_beats:
+            message = f"another ingest writes this stream ({where}): stop one of the two"
+            raise SpoolInUse(message)
+        message = f"another ingest wrote this stream ({where}); waiting until it is surely gone"
+        raise BusUnavailable(message)
 
     async def _send(self, stop: asyncio.Event) -> None:
         stopped = asyncio.create_task(stop.wait())

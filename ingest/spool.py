@@ -174,14 +174,14 @@ class Spool:
 
         Args:
             position: Last (ms, seq) in the stream.
-            ours: Whether this spool wrote it. Where it did not, our ids are made larger
-                than the stream's last one.
+            ours: Whether this spool is known to have written it. Where it did not, all rows
+                are to be sent, and their ids are made larger than the stream's last one.
 
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
         ms, seq = position
-        if ours:
+        if ours or self._holds(ms, seq):
             with _translated():
                 (found,) = self._reader.execute(
                     "SELECT max(seq) FROM event WHERE seq <= ? AND ms <= ?", (seq, ms)
@@ -266,6 +266,11 @@ class Spool:
             "SELECT time FROM latest WHERE entity_id = ?", (event.entity_id,)
         ).fetchone()
         return latest is None or event.time > latest[0]
+
+    def _holds(self, ms: int, seq: int) -> bool:
+        with _translated():
+            found = self._reader.execute("SELECT ms FROM event WHERE seq = ?", (seq,)).fetchone()
+        return bool(found == (ms,))
 
     def _note(self, name: str, value: str) -> None:
         self._writer.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
