@@ -89,12 +89,10 @@ async def in_thread(call: Callable[[], T], within_s: float) -> T:
 
     threading.Thread(target=run, name="sink-request", daemon=True).start()
     try:
-        async with asyncio.timeout(within_s) as deadline:
+        async with asyncio.timeout(within_s):
             return await future
     except TimeoutError:
-        if deadline.expired():
-            raise DeadlinePassed from None
-        raise
+        raise DeadlinePassed from None
     finally:
         if not future.done() or future.cancelled():
             _cut(connections)

@@ -180,6 +180,7 @@ class InfluxSink:
             if error.status:
                 body = str(error.body or "").replace(self._token or "\0", "***")
                 return Answer(error.status, body.encode(), error.retry_after)
+            # Without a status it is urllib3's SSLError, by influxdb-client's own hand.
             said = f"TLS with InfluxDB at {url} failed: {_last_line(error.reason)}"
         except http.NameResolutionError:
             said = f"no host has the name in INFLUXDB_URL ({url}); check it, and the DNS"
@@ -187,8 +188,6 @@ class InfluxSink:
             said = f"nothing listens at {url} (INFLUXDB_URL): {_last_line(error)}"
         except http.TimeoutError:
             said = self._too_late()
-        except http.SSLError as error:
-            said = f"TLS with InfluxDB at {url} failed: {_last_line(error)}"
         except UnicodeDecodeError:
             said = f"what answers at {url} is no InfluxDB; check INFLUXDB_URL"
         except (http.HTTPError, HTTPException, OSError) as error:

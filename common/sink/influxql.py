@@ -168,7 +168,8 @@ def _time(row: Mapping[str, object]) -> str:
 
 
 def _state(row: Mapping[str, object], value: float | None) -> str | None:
-    return _text(row, "state") or (None if value is None else shortest(value))
+    state = _text(row, "state")
+    return shortest(value) if state is None and value is not None else state
 
 
 def _tag(row: Mapping[str, object], name: str) -> str | None:

@@ -29,13 +29,16 @@ _HEADS = 4096
 _HEAD_FITS = 16_384
 """Bytes of data up to which an event's head is kept: it bounds the memory of the cache."""
 
-_VISIBLE = {n: f"\\x{n:02x}" for n in (*range(32), 127)} | {9: "\\t", 10: "\\n", 13: "\\r"}
+_DELETE = 127
+_VISIBLE = {n: f"\\x{n:02x}" for n in (*range(32), _DELETE)} | {9: "\\t", 10: "\\n", 13: "\\r"}
 _IN_KEY = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
 _IN_STRING = str.maketrans(
-    {n: "\\" + text for n, text in _VISIBLE.items()} | {ord('"'): '\\"', ord("\\"): "\\\\"}
+    {n: "\\" + text for n, text in _VISIBLE.items() if n < _DELETE}
+    | {ord('"'): '\\"', ord("\\"): "\\\\"}
 )
-_NEEDS_ESCAPE_IN_STRING = re.compile(r'["\\\x00-\x1f\x7f]').search
-_AMBIGUOUS_BACKSLASH = re.compile(r"\\(?=[\\,= ]|\Z)|(?<=\\)\\")
+_WHITE_SPACE = str.maketrans("\t\n\r", "   ")
+_NEEDS_ESCAPE_IN_STRING = re.compile(r'["\\\x00-\x1f]').search
+_AMBIGUOUS_BACKSLASH = re.compile(r"\\(?=[\\,= ]|\Z)")
 
 
 class Known(msgspec.Struct, gc=False):
@@ -112,8 +115,8 @@ def line(event: Event) -> bytes:
         known.device,
     )
     if event.type != STATE_CHANGED:
-        # A line break in JSON stands between its parts: within a string it is written \n.
-        text = data_of(event.data).decode(errors="replace").replace("\n", " ").replace("\r", " ")
+        # White space in JSON stands between its parts: within a string it is written \n, \t.
+        text = data_of(event.data).decode(errors="replace").translate(_WHITE_SPACE)
         return f'{head}data="{string(text, "data")}" {timestamp(event)}'.encode(errors="replace")
     fields = f"{head}available={'true' if known.available else 'false'}"
     if known.previous_duration_s is not None:

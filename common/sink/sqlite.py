@@ -188,6 +188,7 @@ class SqliteSink:
             if self._db is None:
                 self._db = self._open()
                 self._identity = _identity(self._path)
+            self._db.rollback()  # what a cancelled write left open
             self._db.execute("BEGIN IMMEDIATE")
             return self._db
 
@@ -217,7 +218,9 @@ class SqliteSink:
         """Turn SQLite's errors into ours, with what to do."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.DatabaseError, OSError) as error:
+            if isinstance(error, sqlite3.ProgrammingError):  # ours, and waiting does not help
+                raise
             said = str(error)
             advice = next((f"; {do}" for sign, do in _ADVICE if sign in said), "")
             raise SinkUnavailable(
