@@ -23,7 +23,6 @@ LONGEST_WAIT_S = 300.0
 """Seconds that a server may ask us to wait; more counts as this."""
 
 Answer = TypeVar("Answer")
-SettingsOfRoom = TypeVar("SettingsOfRoom", bound=WorkerSettings)
 AnySettings = TypeVar("AnySettings", bound=WorkerSettings)
 log = logger(__name__)
 
@@ -53,29 +52,9 @@ def run_worker(
     async def start(stop: asyncio.Event) -> None:
         settings = settings_class.from_environment()
         start_logging(settings)
-        for warning in settings.warnings:
-            log.warning(warning)
         await main(settings, stop)
 
     return run(start)
-
-
-def with_settings(
-    settings: type[SettingsOfRoom],
-    main: Callable[[SettingsOfRoom, asyncio.Event], Awaitable[None]],
-) -> Callable[[asyncio.Event], Awaitable[None]]:
-    """Make of a room's `main` what `run` takes: read its settings, log as they say, go.
-
-    Raises:
-        InvalidSetting: When a setting is wrong; `run` says it, and what to do.
-    """
-
-    def begin(stop: asyncio.Event) -> Awaitable[None]:
-        found = settings.from_environment()
-        start_logging(found)
-        return main(found, stop)
-
-    return begin
 
 
 async def _until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:

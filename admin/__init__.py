@@ -1,0 +1,1 @@
+"""Admin: the operator's desk."""

@@ -1,0 +1,77 @@
+"""Admin by itself: `python -m admin`."""
+
+import asyncio
+import socket
+import sys
+
+from admin.app import create_app
+from admin.config import Settings
+from admin.desk import Desk
+from admin.security import Hosts, token_of
+from admin.worker import keep_sampling, serve
+from common.bus import ADMIN, Keys, connect
+from common.errors import InvalidSetting
+from common.heartbeat import Heartbeat
+from common.lifecycle import run_worker
+from common.logs import hide, logger
+from common.sink import open_sink
+from common.slot import slot
+
+log = logger(__name__)
+
+
+async def main(settings: Settings, stop: asyncio.Event) -> None:
+    """Wire admin, and serve until `stop` is set; waits neither for Redis nor for the sink.
+
+    Raises:
+        InvalidSetting: When the port is taken, or the token cannot be kept.
+    """
+    token, path = token_of(settings)
+    hide(token)
+    listener = listen(settings.admin_host, settings.admin_port)
+    with (
+        slot(ADMIN, settings.worker_name, settings.redis_url, settings.bus_prefix) as name,
+        listener,
+    ):
+        async with (
+            open_sink(settings) as sink,
+            connect(settings.redis_url, Keys(settings.bus_prefix)) as bus,
+        ):
+            desk = Desk(bus=bus, sink=sink, home=settings.ha_home_name)
+            hosts = Hosts((*settings.admin_allowed_hosts, settings.admin_host))
+            app = create_app(desk, token, hosts)
+            heartbeat = Heartbeat(bus, ADMIN, name)
+            log.info("admin listens", url=url_of(listener), token_is_in=str(path or "ADMIN_TOKEN"))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(heartbeat.keep_beating(stop))
+                tasks.create_task(keep_sampling(bus, desk.rates, stop))
+                await serve(app, listener, stop)
+                stop.set()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the port.
+
+    Raises:
+        InvalidSetting: When it is taken, or the address is not ours.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        message = (
+            f"ADMIN_HOST, ADMIN_PORT: cannot listen on {host}:{port} ({error.strerror});"
+            " is habus running already? Else set another ADMIN_PORT, 0 for any that is free"
+        )
+        raise InvalidSetting(message) from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the address for a browser on this machine."""
+    host, port = listener.getsockname()[:2]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{name}:{port}/"
+
+
+if __name__ == "__main__":
+    sys.exit(run_worker(Settings, main))

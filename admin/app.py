@@ -1,0 +1,136 @@
+"""The application: every route behind one door, every answer in one frame."""
+
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from admin.desk import Desk
+from admin.failure import Refusal, failures, of_pipeline, of_refusal, of_validation
+from admin.frame import Frame
+from admin.routes import dead_letters, entities, events, health, pages, streams
+from admin.security import Door, Hosts, bearer
+from common import __version__
+from common.errors import PipelineError
+
+API: Final = "/api/v1"
+"""Prefix of every route of the REST API."""
+
+OPEN: Final = frozenset({health.alive, health.ready, pages.login})
+"""What may be asked without token; `login` itself answers 401 to everything but the token."""
+
+_DESCRIPTION: Final = """
+habus captures every state change of a Home Assistant, keeps it safe in Redis Streams, enriches it,
+and stores it in InfluxDB. This API shows the pipeline and lets a person hand in events and look
+after dead letters.
+
+- **Token**: every route but `/healthz` and `/readyz` wants `Authorization: Bearer <token>`.
+- **Errors** have one shape, `Failure`. Send `X-Correlation-ID` (letters, digits, `.`, `_`, `:`,
+  `-`, at most 64) to find a request again in the logs; every answer carries one.
+- **503** means that Redis or the sink is away: nothing is lost, ask again after `Retry-After`
+  seconds.
+- **Pages**: ask again with `cursor` set to the answer's `next_cursor` until that is null.
+- **Times** are ISO 8601 with a zone; answers are in UTC.
+"""
+
+
+def create_app(desk: Desk, token: str, hosts: Hosts) -> FastAPI:
+    """Make the application.
+
+    Args:
+        desk: What it works with.
+        token: The admin token.
+        hosts: Names by which it may be called.
+    """
+    # Deny by default: a route that is added anywhere stands behind the door.
+    app = FastAPI(
+        title="habus",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(_enter), Security(bearer)],
+        responses=failures(400, 401, 403, 422, 500),
+    )
+    app.state.desk = desk
+    app.state.door = Door(token)
+    for router in (health, streams, events, entities, dead_letters):
+        app.include_router(router.router, prefix=API)
+    app.include_router(pages.router)
+    _add_plain_routes(app)
+    for error in (HTTPException, RequestValidationError):
+        app.add_exception_handler(error, _refuse)
+    app.add_exception_handler(PipelineError, _of_pipeline)
+    app.add_middleware(Frame, hosts=hosts)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign] # as FastAPI's manual says
+    return app
+
+
+def _add_plain_routes(app: FastAPI) -> None:
+    """Routes without the prefix."""
+    app.get("/healthz", operation_id="isAlive", tags=["health"])(health.alive)
+    app.get("/readyz", operation_id="isReady", tags=["health"], responses=failures(503))(
+        health.ready
+    )
+    app.get(
+        "/metrics",
+        operation_id="getMetrics",
+        tags=["health"],
+        response_class=PlainTextResponse,
+    )(health.scrape)
+    app.post("/login", include_in_schema=False)(pages.login)
+
+
+async def _enter(request: Request) -> None:
+    """Ask the door, by what would answer and not by what the path looks like."""
+    if request.scope.get("endpoint") not in OPEN:
+        request.app.state.door.check(request)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Answer a refusal; who has no token learns nothing but that."""
+    if not isinstance(error, Refusal) and request.scope.get("endpoint") not in OPEN:
+        try:
+            request.app.state.door.check(request)
+        except Refusal as refusal:
+            error = refusal
+    if isinstance(error, RequestValidationError):
+        return of_validation(request, error)
+    is_stranger = isinstance(error, Refusal) and error.status_code == 401  # noqa: PLR2004
+    if is_stranger and pages.wants_page(request):
+        return pages.login_page()
+    return of_refusal(request, error)
+
+
+async def _of_pipeline(request: Request, error: Exception) -> Response:
+    return of_pipeline(request, error)
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document; the open routes say that they are."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=[
+                {"name": "health", "description": "How the pipeline is."},
+                {"name": "streams", "description": "The streams in Redis's words."},
+                {"name": "events", "description": "Stored events, passing events, handing one in."},
+                {"name": "entities", "description": "What is known about each entity."},
+                {"name": "dead letters", "description": "Events that could not go on."},
+            ],
+        )
+        for path in ("/healthz", "/readyz"):
+            operation = schema["paths"][path]["get"]
+            operation["security"] = []
+            for status in ("401", "403", "422"):
+                operation["responses"].pop(status, None)
+        app.openapi_schema = schema
+    return app.openapi_schema

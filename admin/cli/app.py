@@ -1,0 +1,259 @@
+"""Every command and its options; what a command does is loaded only when it is called."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import InvalidSetting, PipelineError
+
+app = typer.Typer(
+    name="habus",
+    help="A message bus for Home Assistant: captured, kept safe, enriched, stored.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+dead = typer.Typer(no_args_is_help=True, help="Dead letters: what could not go on, and why.")
+app.add_typer(dead, name="dead")
+
+Json = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Since = Annotated[
+    str | None,
+    typer.Option(help="From this time on: 2026-11-20T15:00:00Z, or 90s, 15m, 2h, 7d ago."),
+]
+Until = Annotated[str | None, typer.Option(help="Before this time; as --since.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most lines.")]
+Entity = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity.")]
+Stage = Annotated[str | None, typer.Option(help="Fell at ingest, enrich or store.")]
+Reason = Annotated[str | None, typer.Option(help="Code of the cause, as point_rejected.")]
+Fingerprint = Annotated[str | None, typer.Option(help="Only letters of the same cause.")]
+Text = Annotated[str | None, typer.Option(help="Found in the event or the error.")]
+Letters = Annotated[list[str] | None, typer.Argument(help="Ids of letters; or choose by options.")]
+All = Annotated[bool, typer.Option("--all", help="Every letter there is.")]
+Folder = Annotated[Path | None, typer.Option(help="Folder for what is kept.", show_default=False)]
+
+
+def main() -> None:
+    """Run a command; what goes wrong is one sentence and an exit code."""
+    try:
+        app()
+    except PipelineError as error:
+        sys.stderr.write(f"habus: {error}\n")
+        sys.exit(2 if isinstance(error, InvalidSetting) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def run(
+    *,
+    ephemeral: Annotated[
+        bool, typer.Option(help="Accept a Redis that keeps nothing when habus ends.")
+    ] = False,
+    data: Folder = None,
+) -> None:
+    """Run everything in one process, for a real home.
+
+    Where REDIS_URL is not set, habus starts a Redis of its own in the data folder.
+    """
+    from admin.standalone import run_home  # noqa: PLC0415
+
+    sys.exit(run_home(data or Path("data"), ephemeral=ephemeral))
+
+
+@app.command()
+def demo(
+    *,
+    seconds: Annotated[
+        float, typer.Option(min=0, envvar="DEMO_SECONDS", help="Stop after so long; 0: never.")
+    ] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, envvar="ADMIN_PORT", help="Port of the dashboard.")
+    ] = 8003,
+    rate: Annotated[
+        float, typer.Option(min=0, max=50_000, help="Events a second; 0: as a home has.")
+    ] = 0,
+    data: Folder = None,
+) -> None:
+    """Run everything with a simulated home; needs nothing, leaves nothing behind."""
+    started = time.monotonic()
+    from admin.standalone import run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo(seconds=seconds, port=port, rate=rate, data=data, started=started))
+
+
+@app.command()
+def doctor(*, as_json: Json = False) -> None:
+    """Look at every dependency and say what to change; exit code 1 when something is wrong."""
+    from admin.cli.doctor import doctor as ask  # noqa: PLC0415
+
+    sys.exit(ask(as_json=as_json))
+
+
+@app.command()
+def healthcheck(
+    stage: Annotated[str, typer.Argument(help="ingest, enrich, store or admin.")],
+) -> None:
+    """Tell whether a worker of this stage on this host is alive; for Docker.
+
+    Exit code 0 when its heartbeat is fresh, 1 when there is none. While Redis is away nobody can
+    tell, and a restart would not help: then 0, too.
+    """
+    from admin.cli.healthcheck import healthcheck as ask  # noqa: PLC0415
+
+    sys.exit(ask(stage))
+
+
+@app.command()
+def streams(*, as_json: Json = False) -> None:
+    """Show length, memory, groups, pending and lag of the streams."""
+    from admin.cli.streams import streams as show  # noqa: PLC0415
+
+    show(as_json=as_json)
+
+
+@app.command()
+def tail(
+    stream: Annotated[str, typer.Argument(help="raw, inbox, enriched or dead.")] = "enriched",
+    *,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Entries to begin with.")] = 10,
+    entity: Entity = None,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Follow a stream."""
+    from admin.cli.streams import tail as show  # noqa: PLC0415
+
+    show(stream, lines, entity, follow=follow, as_json=as_json)
+
+
+@app.command()
+def events(
+    *,
+    entity: Entity = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """Show stored events, newest first."""
+    from admin.cli.events import events as show  # noqa: PLC0415
+
+    show(entity, since, until, limit, as_json=as_json)
+
+
+@app.command()
+def send(  # noqa: PLR0913 - one for each part of an event
+    event_type: Annotated[
+        str, typer.Argument(help="Home Assistant's event type.")
+    ] = "state_changed",
+    *,
+    data: Annotated[
+        str | None, typer.Option(help="JSON object; `-` reads it from standard input.")
+    ] = None,
+    entity: Annotated[str | None, typer.Option("--entity", "-e", help="Of a state change.")] = None,
+    state: Annotated[str | None, typer.Option("--state", "-s", help="What it became.")] = None,
+    time_fired: Annotated[
+        str | None, typer.Option("--time", help="ISO 8601 with a zone; now when absent.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hand in an event, as `habus send -e sensor.kitchen -s 21.4`."""
+    from admin.cli.events import send as hand_in  # noqa: PLC0415
+
+    hand_in(event_type, data, (entity, state), time_fired, as_json=as_json)
+
+
+@app.command()
+def ledger(*, as_json: Json = False) -> None:
+    """Show where every event is; exit code 1 when some are unaccounted for."""
+    from admin.cli.ledger import ledger as show  # noqa: PLC0415
+
+    sys.exit(show(as_json=as_json))
+
+
+@app.command()
+def version() -> None:
+    """Say which habus this is."""
+    from common import __version__  # noqa: PLC0415
+
+    typer.echo(__version__)
+
+
+@dead.command("list")
+def list_letters(  # noqa: PLR0913 - a filter has as many sides
+    *,
+    stage: Stage = None,
+    reason: Reason = None,
+    entity: Entity = None,
+    fingerprint: Fingerprint = None,
+    text: Text = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List dead letters, newest first."""
+    from admin.cli import dead_letters  # noqa: PLC0415
+
+    wanted = dead_letters.filter_of(stage, reason, entity, fingerprint, text, since, until)
+    dead_letters.listed(wanted, limit, as_json=as_json)
+
+
+@dead.command()
+def show(
+    letter_id: Annotated[str, typer.Argument(help="Its id.")], *, as_json: Json = False
+) -> None:
+    """Show one letter: the event, and why it died."""
+    from admin.cli import dead_letters  # noqa: PLC0415
+
+    dead_letters.show(letter_id, as_json=as_json)
+
+
+@dead.command()
+def replay(  # noqa: PLR0913 - a filter has as many sides
+    letters: Letters = None,
+    *,
+    data: Annotated[
+        str | None, typer.Option(help="JSON instead of the event's own data; of one letter.")
+    ] = None,
+    every: All = False,
+    stage: Stage = None,
+    reason: Reason = None,
+    entity: Entity = None,
+    fingerprint: Fingerprint = None,
+    text: Text = None,
+    since: Since = None,
+    until: Until = None,
+    yes: Yes = False,
+) -> None:
+    """Put letters back where they fell."""
+    from admin.cli import dead_letters  # noqa: PLC0415
+
+    wanted = dead_letters.filter_of(stage, reason, entity, fingerprint, text, since, until)
+    dead_letters.replay(dead_letters.Choice(letters or [], wanted, every, yes), data)
+
+
+@dead.command()
+def purge(  # noqa: PLR0913 - a filter has as many sides
+    letters: Letters = None,
+    *,
+    every: All = False,
+    stage: Stage = None,
+    reason: Reason = None,
+    entity: Entity = None,
+    fingerprint: Fingerprint = None,
+    text: Text = None,
+    since: Since = None,
+    until: Until = None,
+    yes: Yes = False,
+) -> None:
+    """Delete letters for good."""
+    from admin.cli import dead_letters  # noqa: PLC0415
+
+    wanted = dead_letters.filter_of(stage, reason, entity, fingerprint, text, since, until)
+    dead_letters.purge(dead_letters.Choice(letters or [], wanted, every, yes))

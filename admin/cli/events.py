@@ -1,0 +1,104 @@
+"""`habus events` and `habus send`."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from admin.cli import show
+from admin.cli.at_desk import with_bus
+from admin.cli.when import time_of
+from admin.config import Settings
+from admin.hand_made import event_of
+from admin.timespan import span
+from common.bus import Bus, Streams
+from common.errors import InvalidSetting
+from common.event import STATE_CHANGED, Event, format_time
+from common.sink import StoredEvent, open_sink
+
+
+def events(
+    entity: str | None, since: str | None, until: str | None, limit: int, *, as_json: bool
+) -> None:
+    """Print stored events, newest first."""
+    now = datetime.now(UTC)
+    start, end = span(time_of(since, now, "--since"), time_of(until, now, "--until"), now)
+
+    async def ask(_: Bus, settings: Settings) -> list[StoredEvent]:
+        async with open_sink(settings) as sink:
+            return await sink.events(start, end, entity, limit)
+
+    found = with_bus(ask)
+    if as_json:
+        show.as_json({"events": found})
+        return
+    rows = (
+        (e.time, e.entity_id or e.event_type, e.state, e.unit, e.area, e.friendly_name)
+        for e in found
+    )
+    columns = ("time", "entity", "state", "unit", "area", "name")
+    show.table(columns, rows, f"Nothing was stored since {format_time(start)}.")
+
+
+def send(
+    event_type: str,
+    data: str | None,
+    change: tuple[str | None, str | None],
+    time_fired: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Append an event to the inbox, and print its ids.
+
+    Args:
+        event_type: Home Assistant's event type.
+        data: JSON object, `-` for standard input; None when `change` says it all.
+        change: Entity and state of a state change.
+        time_fired: ISO 8601 with a zone; None for now.
+        as_json: For a program.
+    """
+    fired = time_fired or format_time(datetime.now(UTC))
+    told = _change(*change, fired) if data is None else _object(data)
+
+    async def hand_in(bus: Bus, settings: Settings) -> tuple[Event, str]:
+        event = event_of(
+            event_type,
+            told,
+            fired,
+            origin="LOCAL",
+            home=settings.ha_home_name,
+            context_id=uuid4().hex,
+        )
+        return event, await Streams(bus).inject(event)
+
+    event, entry_id = with_bus(hand_in)
+    if as_json:
+        show.as_json({"success": True, "event_id": event.id, "stream_id": entry_id})
+    else:
+        show.line(f"Event {event.id} stands in the inbox as {entry_id}.")
+
+
+def _change(entity_id: str | None, state: str | None, fired: str) -> dict[str, object]:
+    if entity_id is None or state is None:
+        raise InvalidSetting(
+            f"say what happened: --entity and --state for a {STATE_CHANGED}, or --data with JSON"
+        )
+    new_state = {
+        "entity_id": entity_id,
+        "state": state,
+        "attributes": {},
+        "last_changed": fired,
+        "last_updated": fired,
+    }
+    return {"entity_id": entity_id, "old_state": None, "new_state": new_state}
+
+
+def _object(text: str) -> dict[str, object]:
+    text = sys.stdin.read() if text == "-" else text
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidSetting(f"--data: no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InvalidSetting('--data: must be a JSON object, as {"entity_id": "sensor.kitchen"}')
+    return found

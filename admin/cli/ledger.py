@@ -1,0 +1,48 @@
+"""`habus ledger`."""
+
+import msgspec
+
+from admin.cli import show
+from admin.cli.at_desk import with_bus
+from admin.config import Settings
+from common.bus import Bus
+from common.ledger import Ledger, read_ledger
+
+MEANINGS = {
+    "captured": "came: live, from history, from snapshots, handed in",
+    "filtered": "left out by a rule of yours",
+    "duplicates": "came a second time, dropped at the door",
+    "stored": "stand in the sink",
+    "dead": "stand in the dead letters now",
+    "purged": "deleted from the dead letters by a person",
+    "lost": "deleted from a stream by somebody else",
+    "in_flight": "on their way",
+    "unaccounted": "what the sum misses: must be 0",
+    "enriched": "forwarded by enrich",
+    "buried": "were ever buried",
+    "replayed": "were ever put back from the dead letters",
+}
+"""Number of the ledger → what it counts; the first nine are the sum."""
+
+
+def ledger(*, as_json: bool) -> int:
+    """Print where every event is; return 1 when some are unaccounted for."""
+
+    async def ask(bus: Bus, _: Settings) -> Ledger:
+        return await read_ledger(bus)
+
+    found = with_bus(ask)
+    if as_json:
+        show.as_json({**msgspec.to_builtins(found), "unaccounted": found.unaccounted})
+    else:
+        print_table(found)
+    return 1 if found.unaccounted else 0
+
+
+def print_table(found: Ledger) -> None:
+    """Print the ledger as a table."""
+    rows = (
+        (name.replace("_", " "), show.number(getattr(found, name)), meaning)
+        for name, meaning in MEANINGS.items()
+    )
+    show.table(("events", "count#", "which"), rows, "")

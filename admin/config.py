@@ -1,0 +1,45 @@
+"""Settings of admin."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from common.config import HomeSettings, Names, SinkSettings, WorkerSettings
+
+SHORTEST_TOKEN = 16
+"""Characters."""
+
+
+def _hard_to_guess(token: SecretStr) -> SecretStr:
+    if token and len(token) < SHORTEST_TOKEN:
+        raise ValueError(f"is too short: at least {SHORTEST_TOKEN} characters are hard to guess")
+    return token
+
+
+class Settings(WorkerSettings, HomeSettings, SinkSettings):
+    """Settings of admin."""
+
+    admin_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on; `0.0.0.0` for the whole network.",
+    )
+    admin_port: int = Field(
+        default=8003, ge=0, le=65535, description="Port to listen on; 0 for any that is free."
+    )
+    admin_token: Annotated[SecretStr, AfterValidator(_hard_to_guess)] = Field(
+        default=SecretStr(""),
+        examples=["leave-it-out-and-habus-makes-one"],
+        description="Bearer token for every route but `/healthz` and `/readyz`; where none is "
+        "set, habus generates one.",
+    )
+    admin_token_path: Path = Field(
+        default=Path("data/admin_token"), description="File that keeps the generated token."
+    )
+    admin_allowed_hosts: Names = Field(
+        default=(),
+        examples=["habus.example.org"],
+        description="More host names, comma-separated, under which browsers may call; addresses, "
+        "names without a dot, `.local`, `.lan` and their like always work.",
+    )

@@ -1,0 +1,200 @@
+"""Looks at every dependency, and says what to change."""
+
+import asyncio
+import json
+import shutil
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from admin.config import Settings
+from common.bus import STAGES, Bus, Keys, connect
+from common.bus.server import ServerInfo, describe
+from common.errors import BusUnavailable, InvalidSetting, SinkUnavailable
+from common.heartbeat import read_pulses
+from common.sink import open_sink
+
+ASK_S: Final = 10.0
+"""Seconds that Home Assistant has to answer."""
+
+SKEW_S: Final = 3.0
+"""Seconds that two clocks may differ; Home Assistant tells its own in whole seconds."""
+
+LITTLE_BYTES, TOO_LITTLE_BYTES = 2 * 2**30, 200 * 2**20
+"""Free bytes of the data folder below which there is a warning, or a fault."""
+
+Verdict = Literal["fine", "warning", "wrong"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was found about one thing.
+
+    Attributes:
+        about: `redis`, `sink`, `home_assistant`, `clock`, `disk`, `workers`.
+        text: What was seen.
+        advice: What to change; empty when it is fine.
+    """
+
+    verdict: Verdict
+    about: str
+    text: str
+    advice: str = ""
+
+
+class Home(msgspec.Struct, frozen=True):
+    """How to ask Home Assistant; without a token nobody can.
+
+    Attributes:
+        url: Of its WebSocket.
+        token: Long-lived access token; empty when none is set here.
+        ca_file: Certificate authority of its own.
+    """
+
+    url: str
+    token: str = ""
+    ca_file: Path | None = None
+
+
+async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[Finding]:
+    """Look at one thing after the other.
+
+    Args:
+        settings: Of admin.
+        home: Home Assistant.
+        data: Folder of the spool.
+    """
+    async for found in _redis(settings):
+        yield found
+    yield await _sink(settings)
+    for found in await asyncio.to_thread(of_home, home):
+        yield found
+    yield of_disk(data)
+
+
+def of_server(server: ServerInfo) -> list[Finding]:
+    """Judge a Redis by what it says about itself."""
+    found = [Finding("fine", "redis", f"Redis {server.version or 'of unknown version'} answers")]
+    match server.appendonly, server.appendfsync:
+        case False, _:
+            advice = "set appendonly yes and appendfsync always in redis.conf"
+            found.append(_wrong("redis", "it loses everything when it ends (AOF is off)", advice))
+        case True, "no":
+            advice = "set appendfsync always, or everysec"
+            text = "it leaves its file to the system (appendfsync no)"
+            found.append(Finding("warning", "redis", text, advice))
+        case True, fsync:
+            found.append(Finding("fine", "redis", f"it keeps what it has (AOF, {fsync or 'n/a'})"))
+        case _:
+            text = "it does not tell whether it keeps what it has"
+            found.append(Finding("warning", "redis", text, "use a Redis server for real data"))
+    if server.maxmemory_policy not in {None, "noeviction"}:
+        text = f"it throws data away when it is full ({server.maxmemory_policy})"
+        verdict: Verdict = "wrong" if server.maxmemory_bytes else "warning"
+        advice = "set maxmemory-policy noeviction"
+        found.append(Finding(verdict, "redis", text, advice))
+    elif server.maxmemory_policy:
+        limit, used = server.maxmemory_bytes or 0, server.used_bytes or 0
+        room = f"{used / 2**20:.0f} of {limit / 2**20:.0f} MB used" if limit else "no maxmemory"
+        found.append(Finding("fine", "redis", f"when full it refuses (noeviction), {room}"))
+    found.append(_clock("Redis", server.ahead_s))
+    return found
+
+
+def of_home(home: Home) -> list[Finding]:
+    """Ask Home Assistant with the token, once: more could get our address banned."""
+    about = "home_assistant"
+    if not home.token:
+        advice = "run habus doctor where ingest runs, or set it"
+        return [Finding("warning", about, "HA_ACCESS_TOKEN is not set here", advice)]
+    url = rest_url(home.url)
+    headers = {"Authorization": f"Bearer {home.token}"}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http(s) by its making
+    context = ssl.create_default_context(cafile=str(home.ca_file)) if home.ca_file else None
+    try:
+        with urllib.request.urlopen(request, timeout=ASK_S, context=context) as answer:  # noqa: S310
+            told: Any = json.loads(answer.read())
+            date = answer.headers.get("Date", "")
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code in {401, 403}:
+                advice = "make a new long-lived access token and set HA_ACCESS_TOKEN"
+                return [_wrong(about, f"{url} refuses the token ({error.code})", advice)]
+            advice = "check HA_WEBSOCKET_URL"
+            return [_wrong(about, f"{url} answers {error.code}", advice)]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        return [_wrong(about, f"{url} does not answer: {reason}", "check HA_WEBSOCKET_URL")]
+    version = told.get("version", "of unknown version") if isinstance(told, dict) else "?"
+    fine = Finding("fine", about, f"Home Assistant {version} takes the token")
+    if not date:
+        return [fine]
+    ahead_s = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+    return [fine, _clock("Home Assistant", ahead_s)]
+
+
+def rest_url(websocket_url: str) -> str:
+    """Return where Home Assistant's REST API tells its configuration.
+
+    Source: https://developers.home-assistant.io/docs/api/rest
+    """
+    url = urlsplit(websocket_url)
+    scheme = {"ws": "http", "wss": "https"}[url.scheme]
+    path = url.path.removesuffix("/websocket").removesuffix("/api")
+    return f"{scheme}://{url.netloc}{path}/api/config"
+
+
+def of_disk(folder: Path) -> Finding:
+    """Judge the free space where the spool is."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    free = shutil.disk_usage(there).free
+    text = f"{free / 2**30:.1f} GB free for {folder}"
+    if free < TOO_LITTLE_BYTES:
+        return _wrong("disk", text, "free some space: the spool cannot take what Redis cannot")
+    if free < LITTLE_BYTES:
+        return Finding("warning", "disk", text, "free some space")
+    return Finding("fine", "disk", text)
+
+
+async def _redis(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        async with connect(settings.redis_url, Keys(settings.bus_prefix)) as bus:
+            for found in of_server(await describe(bus)):
+                yield found
+            yield await _workers(bus)
+    except (BusUnavailable, InvalidSetting) as error:
+        yield _wrong("redis", str(error), "check REDIS_URL, and that Redis runs")
+
+
+async def _workers(bus: Bus) -> Finding:
+    heard = {pulse.stage for pulse in await read_pulses(bus)}
+    if silent := [stage for stage in STAGES if stage not in heard]:
+        text = f"no heartbeat of {', '.join(silent)}"
+        return Finding("warning", "workers", text, "start them: habus run, or docker compose up -d")
+    return Finding("fine", "workers", "all four are alive")
+
+
+async def _sink(settings: Settings) -> Finding:
+    async with open_sink(settings) as sink:
+        try:
+            return Finding("fine", "sink", await sink.check())
+        except SinkUnavailable as error:
+            return _wrong("sink", str(error), "")
+
+
+def _clock(whose: str, ahead_s: float) -> Finding:
+    if abs(ahead_s) <= SKEW_S:
+        return Finding("fine", "clock", f"{whose}'s clock agrees with ours")
+    text = f"{whose}'s clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} ours"
+    return Finding("warning", "clock", text, "let both machines set their clocks by NTP")
+
+
+def _wrong(about: str, text: str, advice: str) -> Finding:
+    return Finding("wrong", about, text, advice)

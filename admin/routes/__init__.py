@@ -1,0 +1,1 @@
+"""REST: one subject a file."""

@@ -1,0 +1,74 @@
+"""What routes are asked for: the parameters that several of them share."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import Path, Query
+from pydantic import BeforeValidator
+
+from common.errors import MalformedEvent
+from common.event import format_time, parse_time
+
+ENTRY_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"
+"""An entry id of Redis; 19 digits fit into its 64 bits."""
+
+_LOST_PLUS: Final = re.compile(r"(T[0-9:.]+) ([0-9]{2}:?[0-9]{2})$")
+
+
+def _time(text: object) -> object:
+    """Read a time; a plus sign that became a space in the query is one again.
+
+    Raises:
+        ValueError: When it is no time in ISO 8601 with a zone.
+    """
+    if not isinstance(text, str):
+        return text
+    try:
+        when = parse_time(_LOST_PLUS.sub(r"\1+\2", text))
+        format_time(when)
+    except MalformedEvent as error:
+        raise ValueError(str(error)) from error
+    return when
+
+
+Time = Annotated[datetime, BeforeValidator(_time)]
+
+Start = Annotated[
+    Time | None,
+    Query(
+        alias="start_time",
+        description="From this time on, ISO 8601 with a zone; 24 hours before the end when absent.",
+        examples=["2026-11-20T15:00:00Z"],
+    ),
+]
+End = Annotated[
+    Time | None,
+    Query(
+        alias="end_time",
+        description="Before this time, ISO 8601 with a zone; open when absent.",
+        examples=["2026-11-20T16:00:00Z"],
+    ),
+]
+Limit = Annotated[
+    int, Query(ge=1, le=1000, description="Most items in the answer.", examples=[100])
+]
+PageLimit = Annotated[
+    int, Query(ge=1, le=200, description="Most items of one page.", examples=[50])
+]
+Cursor = Annotated[
+    str | None,
+    Query(
+        pattern=ENTRY_ID,
+        description="`next_cursor` of the page before.",
+        examples=["1795189957539-0"],
+    ),
+]
+EntityId = Annotated[
+    str | None,
+    Query(min_length=1, max_length=255, description="One entity.", examples=["sensor.kitchen"]),
+]
+LetterId = Annotated[
+    str,
+    Path(pattern=ENTRY_ID, description="Entry id in `ha:dead`.", examples=["1795189957539-0"]),
+]

@@ -1,0 +1,121 @@
+"""Is it alive, is it ready, how is it: health, ledger, metrics."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from admin import metrics
+from admin.desk import TheDesk
+from admin.failure import failures
+from admin.health import Health
+from common.ledger import read_ledger
+
+router = APIRouter()
+
+StageName = Literal["ingest", "enrich", "store", "admin"]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """Redis answers, so requests can be served."""
+
+    status: Literal["ready"] = "ready"
+
+
+class LedgerAnswer(BaseModel):
+    """Where every event that ever reached the bus is now.
+
+    captured = filtered + duplicates + stored + dead + purged + lost + in_flight + unaccounted.
+    """
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "captured": 1010,
+                    "filtered": 0,
+                    "duplicates": 4,
+                    "enriched": 1005,
+                    "stored": 1000,
+                    "dead": 1,
+                    "buried": 1,
+                    "replayed": 0,
+                    "purged": 0,
+                    "lost": 0,
+                    "in_flight": 5,
+                    "unaccounted": 0,
+                    "gaps": [],
+                }
+            ]
+        },
+    )
+
+    captured: int = Field(description="Came: live, from history, from snapshots, handed in.")
+    filtered: int = Field(description="Left out by a rule of yours.")
+    duplicates: int = Field(description="Came a second time, dropped at the door.")
+    enriched: int = Field(description="Forwarded by `enrich`.")
+    stored: int = Field(description="Stand in the sink.")
+    dead: int = Field(description="Stand in the dead letters now.")
+    buried: int = Field(description="Were ever buried.")
+    replayed: int = Field(description="Were ever put back from the dead letters.")
+    purged: int = Field(description="Deleted from the dead letters by a person.")
+    lost: int = Field(description="Deleted from a stream by somebody else.")
+    in_flight: int | None = Field(description="On their way; null when nobody can tell.")
+    unaccounted: int | None = Field(description="What the sum misses: must be 0.")
+    gaps: list[dict[str, Any]] = Field(
+        default_factory=list, description="Times of which events are missing."
+    )
+
+
+async def alive() -> Alive:
+    """The process is alive. Needs no token."""
+    return Alive()
+
+
+async def ready(desk: TheDesk) -> Ready:
+    """Redis answers; else 503. Needs no token."""
+    await desk.bus.ping()
+    return Ready()
+
+
+@router.get("/health", operation_id="getHealth", tags=["health"])
+async def health(desk: TheDesk) -> Health:
+    """How the pipeline is. Always answers 200: also that Redis is away is an answer.
+
+    For a load balancer use `/readyz`, for Docker `habus healthcheck`.
+    """
+    return await desk.health()
+
+
+@router.get("/health/{stage}", operation_id="getHealthOfStage", tags=["health"])
+async def health_of_stage(
+    desk: TheDesk,
+    stage: Annotated[StageName, Path(description="Which stage.", examples=["store"])],
+) -> Health:
+    """How one stage is; dependencies it knows nothing about are `unknown`."""
+    return await desk.health(stage)
+
+
+@router.get("/ledger", operation_id="getLedger", tags=["health"], responses=failures(503))
+async def ledger(desk: TheDesk) -> LedgerAnswer:
+    """Where every event is: the counters that must balance, read at one instant."""
+    found = await read_ledger(desk.bus)
+    answer = LedgerAnswer.model_validate(found)
+    return answer.model_copy(update={"gaps": await desk.gaps()})
+
+
+async def scrape(desk: TheDesk) -> Response:
+    """Everything for Prometheus, of all stages; read from Redis now.
+
+    While Redis is away: version and `habus_dependency_up{dependency="redis"} 0`.
+    """
+    text = metrics.exposition(await desk.overview(), datetime.now(UTC))
+    return Response(text, media_type=metrics.CONTENT_TYPE)

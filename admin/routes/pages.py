@@ -1,0 +1,127 @@
+"""Pages for a browser: the dashboard, its files, the login, and the description of the API."""
+
+import base64
+import hashlib
+import html
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from admin.failure import Refusal, failures
+from admin.frame import CONTENT_POLICY
+from admin.security import COOKIE, SESSION_S, Door, same_origin
+from common.logs import logger
+
+router = APIRouter(include_in_schema=False)
+static = APIRouter(include_in_schema=False)
+
+MAX_LOGIN_BYTES: Final = 4096
+"""Largest body of a login."""
+
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_STATIC: Final = files("admin.static")
+
+log = logger(__name__)
+
+
+@router.get("/")
+async def dashboard() -> Response:
+    """The dashboard."""
+    return _file("index.html")
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """The description of the API, for people."""
+    return _file("docs.html")
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> dict[str, Any]:
+    """The description of the API, for programs."""
+    described: dict[str, Any] = request.app.openapi()
+    return described
+
+
+@router.get("/static/{name:path}", responses=failures(404))
+async def static_file(name: Annotated[str, Path(max_length=100)]) -> Response:
+    """A file of the dashboard."""
+    if name not in _names():
+        raise Refusal(404, "there is no such file")
+    return _file(name)
+
+
+async def login(request: Request) -> Response:
+    """Turn the token into a session; a wrong one is answered with 401 and the form again."""
+    if not same_origin(request):
+        raise Refusal(403, "only habus's own page may log in")
+    door: Door = request.app.state.door
+    body = await request.body()
+    form = parse_qs(body[:MAX_LOGIN_BYTES].decode("utf-8", "replace"))
+    token = form.get("token", [""])[0].strip()
+    if not door.opens_with(token):
+        log.warning("a login with a wrong token", client=request.client and request.client.host)
+        return login_page("This is not the token.")
+    answer = RedirectResponse("./", status_code=303)
+    answer.set_cookie(
+        COOKIE,
+        door.new_session(),
+        max_age=SESSION_S,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return answer
+
+
+@router.post("/logout")
+async def logout() -> Response:
+    """End the session of this browser."""
+    answer = RedirectResponse("./", status_code=303)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return answer
+
+
+def login_page(problem: str = "") -> Response:
+    """Answer 401 with a form that asks for the token."""
+    page = _text("login.html")
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = CONTENT_POLICY.replace("style-src 'self'", f"style-src 'sha256-{digest}'")
+    headers = {"Content-Security-Policy": policy, "WWW-Authenticate": "Bearer"}
+    return HTMLResponse(page.replace("<!--problem-->", html.escape(problem)), 401, headers)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person with a browser looks for a page."""
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+def _file(name: str) -> Response:
+    suffix = name[name.rindex(".") :]
+    return Response(_text(name), media_type=_TYPES[suffix])
+
+
+@cache
+def _text(name: str) -> str:
+    return _STATIC.joinpath(name).read_text("utf-8")
+
+
+@cache
+def _names() -> frozenset[str]:
+    """The files that may be asked for; nothing else in the world is."""
+    return frozenset(
+        f"{folder}{entry.name}"
+        for folder, place in (("", _STATIC), ("js/", _STATIC.joinpath("js")))
+        for entry in place.iterdir()
+        if entry.name.endswith(tuple(_TYPES)) and entry.name != "login.html"
+    )

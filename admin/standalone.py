@@ -1,0 +1,325 @@
+"""Everything in one process: the one file that may open the other rooms' front doors."""
+
+import asyncio
+import secrets
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from pydantic import SecretStr
+
+import admin.__main__ as admin
+import enrich.__main__ as enrich
+import ingest.__main__ as ingest
+import store.__main__ as store
+from admin.cli.ledger import print_table
+from admin.config import Settings as AdminSettings
+from admin.doctor import Home
+from admin.embedded_redis import EmbeddedRedis, embedded_redis
+from common.bus import Bus, Keys, connect
+from common.config import Settings
+from common.environment import DEFAULT
+from common.errors import BusUnavailable, InvalidSetting
+from common.ledger import Ledger, read_ledger
+from common.lifecycle import Stopped, pause, run
+from common.logs import hide, logger, start_logging
+from enrich.config import Settings as EnrichSettings
+from ingest.config import Settings as IngestSettings
+from ingest.simulator.server import Simulator
+from store.config import Settings as StoreSettings
+
+DRAIN_S: Final = 10.0
+"""Seconds that a demo which stops by itself gives the last events."""
+
+QUIET_S: Final = 0.5
+"""Seconds without a new event after which nothing more comes."""
+
+_IN_DATA: Final = {
+    "ingest_spool_path": "spool.db",
+    "store_sqlite_path": "events.db",
+    "admin_token_path": "admin_token",
+}
+"""Setting → its file in the data folder, where it is not set."""
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+log = logger(__name__)
+
+
+class Rooms(NamedTuple):
+    """Settings of all four rooms."""
+
+    ingest: IngestSettings
+    enrich: EnrichSettings
+    store: StoreSettings
+    admin: AdminSettings
+
+    @classmethod
+    def from_environment(cls) -> "Rooms":
+        """Read the settings of every room.
+
+        Raises:
+            InvalidSetting: When any is wrong; the message has a line for each.
+        """
+        problems: dict[str, None] = {}
+        read: list[Settings] = []
+        for kind in (IngestSettings, EnrichSettings, StoreSettings, AdminSettings):
+            try:
+                read.append(kind.from_environment())
+            except InvalidSetting as error:
+                problems |= dict.fromkeys(str(error).splitlines())
+        if problems:
+            raise InvalidSetting("\n".join(problems))
+        return cls(*read)  # type: ignore[arg-type] # they are in the order of the fields
+
+    def with_values(self, values: Mapping[str, object], *, where_default: bool = False) -> "Rooms":
+        """Return them with other values of some settings, in each room that has them.
+
+        Args:
+            values: Name as `redis_url` → value.
+            where_default: Leave those alone that somebody has set.
+        """
+        return Rooms(
+            _with(self.ingest, values, where_default=where_default),
+            _with(self.enrich, values, where_default=where_default),
+            _with(self.store, values, where_default=where_default),
+            _with(self.admin, values, where_default=where_default),
+        )
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Run all four workers until `stop` is set, or one ends: then all end.
+
+        Raises:
+            FatalError: When one of them needs a person.
+        """
+        await together(
+            [
+                partial(ingest.main, self.ingest),
+                partial(enrich.main, self.enrich),
+                partial(store.main, self.store),
+                partial(admin.main, self.admin),
+            ],
+            stop,
+        )
+
+
+def _with(
+    settings: AnySettings, values: Mapping[str, object], *, where_default: bool
+) -> AnySettings:
+    """A room's settings with other values, of those that it has."""
+    origins = settings.origins()
+    known = {
+        name: value
+        for name, value in values.items()
+        if name in type(settings).model_fields
+        and not (where_default and origins[name.upper()] != DEFAULT)
+    }
+    return settings.model_copy(update=known)
+
+
+def run_home(data: Path, *, ephemeral: bool) -> int:
+    """Run all workers for a real home; return the exit code.
+
+    Args:
+        data: Folder for what is kept.
+        ephemeral: Accept a Redis that keeps nothing.
+    """
+    return run(partial(_home, data, ephemeral))
+
+
+def run_demo(*, seconds: float, port: int, rate: float, data: Path | None, started: float) -> int:
+    """Run all workers with a simulated home; return the exit code.
+
+    Args:
+        seconds: Stop after so long; 0: never.
+        port: Of the dashboard; another when it is taken.
+        rate: Events a second; 0: as a home has.
+        data: Folder for what is kept; None: nothing is.
+        started: When the command began, in seconds of `time.monotonic`.
+    """
+    return run(partial(_demo, seconds, port, rate, data, started))
+
+
+def home_and_spool() -> tuple[Home, Path]:
+    """Return how Home Assistant is reached, and where the spool is, for `habus doctor`.
+
+    Raises:
+        InvalidSetting: When a setting of ingest is wrong; the token may be missing.
+    """
+    settings = _WithoutToken.from_environment()
+    token = settings.ha_access_token.get_secret_value()
+    home = Home(settings.ha_websocket_url, token, settings.ha_ca_file)
+    return home, settings.ingest_spool_path
+
+
+class _WithoutToken(IngestSettings):
+    """Settings of ingest where the token may be missing: it is set where ingest runs."""
+
+    ha_access_token: SecretStr = SecretStr("")
+
+
+async def together(
+    workers: Sequence[Callable[[asyncio.Event], Awaitable[None]]], stop: asyncio.Event
+) -> None:
+    """Run workers until `stop` is set, or one ends; then let the others end in order.
+
+    Raises:
+        BaseExceptionGroup: What they ended with, but for a normal end.
+    """
+
+    async def one(worker: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        try:
+            await worker(stop)
+        finally:
+            stop.set()
+
+    ends = await asyncio.gather(*map(one, workers), return_exceptions=True)
+    errors = [end for end in ends if end is not None and not isinstance(end, Stopped)]
+    if errors:
+        raise BaseExceptionGroup("workers ended", errors)
+
+
+async def _home(data: Path, ephemeral: bool, stop: asyncio.Event) -> None:  # noqa: FBT001 - partial
+    rooms = Rooms.from_environment()
+    start_logging(rooms.admin)
+    for settings in rooms:
+        hide(*settings.secrets())
+    for warning in dict.fromkeys(warning for settings in rooms for warning in settings.warnings):
+        log.warning(warning)
+    rooms = rooms.with_values(
+        {name: data / file for name, file in _IN_DATA.items()}, where_default=True
+    )
+    if rooms.admin.origins()["REDIS_URL"] != DEFAULT:
+        await rooms.work(stop)
+        return
+    async with embedded_redis(data / "redis", "always", ephemeral=ephemeral) as redis:
+        log.info("REDIS_URL is not set: events wait in a Redis of our own", look=redis.cli)
+        await rooms.with_values({"redis_url": redis.url}).work(stop)
+
+
+async def _demo(  # noqa: PLR0913, PLR0917 - one for each option
+    seconds: float,
+    port: int,
+    rate: float,
+    data: Path | None,
+    started: float,
+    stop: asyncio.Event,
+) -> None:
+    start_logging(AdminSettings(log_level="warning"))
+    simulator = Simulator(demo=True)
+    simulator.rate = rate or simulator.rate
+    with _folder(data) as place:
+        folder = Path(place)
+        async with (
+            embedded_redis(folder / "redis", "everysec", ephemeral=True) as redis,
+            simulator.serve() as home,
+            _ledger_at_end(redis.url) as bus,
+        ):
+            rooms = _rooms_of_demo(redis, home, folder, port)
+            start_logging(rooms.admin)
+            async with asyncio.TaskGroup() as tasks:
+                talk = tasks.create_task(_welcome(rooms.admin, redis, bus, started, stop))
+                if seconds:
+                    tasks.create_task(_end_after(seconds, home, bus, stop))
+                await rooms.work(stop)
+                talk.cancel()
+
+
+def _folder(data: Path | None) -> AbstractContextManager[str | Path]:
+    if data is not None:
+        return nullcontext(data)
+    return tempfile.TemporaryDirectory(prefix="habus-demo-")
+
+
+def _rooms_of_demo(redis: EmbeddedRedis, home: Simulator, folder: Path, port: int) -> Rooms:
+    """Settings from nothing but the demo itself: `.env` may name a real home."""
+    values: dict[str, Any] = {
+        "redis_url": redis.url,
+        "ha_websocket_url": home.url,
+        "ha_access_token": home.token,
+        "store_sink": "sqlite",
+        "admin_port": _free(port),
+        "admin_token": secrets.token_urlsafe(24),
+        "log_level": "warning",
+        **{name: folder / file for name, file in _IN_DATA.items()},
+    }
+    kinds = (IngestSettings, EnrichSettings, StoreSettings, AdminSettings)
+    made = [
+        kind(**{name: value for name, value in values.items() if name in kind.model_fields})
+        for kind in kinds
+    ]
+    return Rooms(*made)  # type: ignore[arg-type] # in the order of the fields
+
+
+def _free(port: int) -> int:
+    """The port, or any that is free when it is taken."""
+    try:
+        listener = admin.listen("127.0.0.1", port)
+    except InvalidSetting:
+        listener = socket.create_server(("127.0.0.1", 0))
+    with listener:
+        found: int = listener.getsockname()[1]
+        return found
+
+
+async def _welcome(
+    settings: AdminSettings, redis: EmbeddedRedis, bus: Bus, started: float, stop: asyncio.Event
+) -> None:
+    """Say where to look, and when the first event came to rest."""
+    token = settings.admin_token.get_secret_value()
+    url = f"http://127.0.0.1:{settings.admin_port}/"
+    _say(
+        "habus demo: a simulated home, a Redis of its own, all workers in one process.\n\n"
+        f"  dashboard  {url}\n"
+        f"  token      {token}\n\n"
+        "What to try next:\n"
+        f"  curl -H 'Authorization: Bearer {token}' {url}api/v1/ledger\n"
+        f"  {redis.cli} XREVRANGE ha:enriched + - COUNT 1\n\n"
+        "Ctrl-C ends it.\n"
+    )
+    while not stop.is_set() and not (await _ledger(bus)).stored:
+        await pause(stop, 0.05)
+    if not stop.is_set():
+        _say(f"The first event is in the sink, {time.monotonic() - started:.1f} s after the start.")
+
+
+async def _end_after(seconds: float, home: Simulator, bus: Bus, stop: asyncio.Event) -> None:
+    """Let the home fall silent, and the last events come to rest; then stop."""
+    await pause(stop, seconds)
+    home.rate = 0
+    deadline = time.monotonic() + DRAIN_S
+    before, quiet_since = await _ledger(bus), time.monotonic()
+    while not stop.is_set() and time.monotonic() < deadline:
+        await pause(stop, 0.05)
+        now = await _ledger(bus)
+        if now != before or now.in_flight:
+            before, quiet_since = now, time.monotonic()
+        if time.monotonic() - quiet_since > QUIET_S:
+            break
+    stop.set()
+
+
+@asynccontextmanager
+async def _ledger_at_end(url: str) -> AsyncIterator[Bus]:
+    """A bus to look at; when all is over, print where every event is."""
+    async with connect(url, Keys()) as bus:
+        yield bus
+        _say("")
+        print_table(await read_ledger(bus))
+
+
+async def _ledger(bus: Bus) -> Ledger:
+    try:
+        return await read_ledger(bus)
+    except BusUnavailable:
+        return Ledger()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

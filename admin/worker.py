@@ -1,0 +1,73 @@
+"""Serving requests, and looking at the ledger again and again."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from admin.rates import Rates
+from common.bus import Bus
+from common.errors import BusUnavailable
+from common.ledger import read_ledger
+from common.lifecycle import pause
+
+SAMPLE_EVERY_S: Final = 2.0
+"""Seconds between two looks at the ledger."""
+
+GRACE_S: Final = 0.5
+"""Seconds that requests under way have when admin stops."""
+
+MOST_CONNECTIONS: Final = 200
+"""Connections at once; more are answered 503."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Answer requests until `stop` is set; then end within a second, whoever is connected."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_keep_alive=30,
+            # uvicorn takes whole seconds in its types, and hands them to asyncio.wait_for
+            timeout_graceful_shutdown=GRACE_S,  # type: ignore[arg-type]
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        stopping.cancel()
+        serving.cancel()
+
+
+async def keep_sampling(bus: Bus, rates: Rates, stop: asyncio.Event) -> None:
+    """Look at the ledger every `SAMPLE_EVERY_S` seconds until `stop` is set."""
+    while not stop.is_set():
+        with suppress(BusUnavailable):
+            rates.add(time.monotonic(), await read_ledger(bus))
+        await pause(stop, SAMPLE_EVERY_S)

@@ -1,0 +1,1 @@
+"""A home that does not exist, behind Home Assistant's real WebSocket protocol."""
