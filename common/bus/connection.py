@@ -152,7 +152,7 @@ async def connect(url: str, keys: Keys | None = None) -> AsyncIterator[Bus]:
             protocol=2,
             socket_timeout=ANSWER_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_keepalive=True,
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
             health_check_interval=0,
         )
     except (ValueError, TypeError) as error:
