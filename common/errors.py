@@ -1,22 +1,22 @@
 """Every error that habus raises, chosen by the reaction it asks for.
 
-    PipelineError
-    ├── TransientError              wait and try again; nothing is lost meanwhile
-    │   ├── BusUnavailable          Redis is away, loading, read-only or full
-    │   ├── HomeAssistantUnavailable    the socket could not be opened, or closed
-    │   ├── SinkUnavailable         InfluxDB is away, overloaded, or refuses our token
-    │   └── SpoolUnavailable        the disk under the spool refuses a write
-    ├── PoisonError                 bury this one event with its cause
-    │   ├── MalformedEvent          it cannot be read
-    │   ├── StepFailed              an enrichment step raised
-    │   ├── PointRejected           the sink refuses what it says
-    │   └── DeliveredTooOften       its worker died too often while holding it
-    ├── FatalError                  stop; a person must act
-    │   ├── AuthenticationFailed    Home Assistant refused the access token
-    │   ├── InvalidSetting          a setting is missing or wrong
-    │   └── SpoolInUse              another ingest holds the spool or writes the stream
-    ├── DeadLetterNotFound          answer 404
-    └── CountChanged                answer 409
+PipelineError
+├── TransientError              wait and try again; nothing is lost meanwhile
+│   ├── BusUnavailable          Redis is away, loading, read-only or full
+│   ├── HomeAssistantUnavailable    the socket could not be opened, or closed
+│   ├── SinkUnavailable         InfluxDB is away, overloaded, or refuses our token
+│   └── SpoolUnavailable        the disk under the spool refuses a write
+├── PoisonError                 bury this one event with its cause
+│   ├── MalformedEvent          it cannot be read
+│   ├── StepFailed              an enrichment step raised
+│   ├── PointRejected           the sink refuses what it says
+│   └── DeliveredTooOften       its worker died too often while holding it
+├── FatalError                  stop; a person must act
+│   ├── AuthenticationFailed    Home Assistant refused the access token
+│   ├── InvalidSetting          a setting is missing or wrong
+│   └── SpoolInUse              another ingest holds the spool or writes the stream
+├── DeadLetterNotFound          answer 404
+└── CountChanged                answer 409
 """
 
 from collections.abc import Mapping

@@ -5,11 +5,13 @@ import sys
 import time
 from collections.abc import Callable
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from common.config import WorkerSettings
+from common.lean import hidden
 from common.redaction import Redaction
+
+with hidden("rich"):  # structlog loads it for coloured tracebacks: 3.5 MB in every worker
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 PERIOD_S = 60.0
 """Seconds in which the same cause is said once."""

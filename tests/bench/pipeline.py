@@ -16,9 +16,10 @@ from common.bus import Keys, connect
 from common.ledger import Ledger, read_ledger
 from ingest.simulator.oracle import changes_in
 from tests.bench.figures import Verdict, spent, verdict
-from tests.bench.processes import Process, cpu_s, memory_mb, wait_until
+from tests.bench.processes import Process, cpu_s, machine_cpu_s, memory_mb, wait_until
 from tests.bench.receiver import Writes
 from tests.fakes.redis_server import RedisServer
+from tests.fakes.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 WORKERS = ("ingest", "enrich", "store")
@@ -40,7 +41,9 @@ class Sending:
         backlog: How many of them were not stored yet when the last was sent.
         drained_s: Seconds from the last sent to the last stored.
         stored_per_s: Events a second that the receiver answered, from its first to its last.
+        writes: How many requests the receiver answered.
         cpu_s: Seconds of CPU by process, until all were stored.
+        others_cores: Cores that everything else on this machine used meanwhile.
     """
 
     span_us: tuple[int, int]
@@ -49,7 +52,9 @@ class Sending:
     backlog: int
     drained_s: float
     stored_per_s: float
+    writes: int
     cpu_s: dict[str, float]
+    others_cores: float
 
     def us_per_event(self) -> dict[str, float]:
         """Microseconds of CPU an event, which are seconds a million events, by process."""
@@ -114,6 +119,7 @@ class Pipeline:
             "INGEST_SPOOL_PATH": "spool.db",
             "INFLUXDB_URL": url,
             "INFLUXDB_TOKEN": "bench",
+            "ADMIN_PORT": str(free_port()),
         }
         if self._command:
             start("habus", *self._command, **settings)
@@ -157,7 +163,7 @@ class Pipeline:
         """Let the home live at a rate, and wait until everything is stored or stuck."""
         known, sent = self.writes.read_on(), self.home("status")["sent"]
         first_batch = len(self.writes.batches)
-        before, started_us = self.cpu(), time.time_ns() // 1000
+        before, machine_s, started_us = self.cpu(), machine_cpu_s(), time.time_ns() // 1000
         self.home(f"set_rate?rate={rate}")
         time.sleep(seconds)
         self.home("set_rate?rate=0")
@@ -165,6 +171,8 @@ class Pipeline:
         wait_until(lambda: not self.home("status")["pending"], 60, "the simulator to send all")
         events = self.home("status")["sent"] - sent
         self._wait_for_writes(known + events)
+        used, took_s = spent(before, self.cpu(), 1), time.time() - started_us / 1e6
+        others_s = machine_cpu_s() - machine_s - sum(used.values())
         batches = self.writes.batches[first_batch:]
         last_ns = batches[-1][0] if batches else ended_ns
         return Sending(
@@ -174,7 +182,9 @@ class Pipeline:
             backlog=events - sum(count for at_ns, count in batches if at_ns <= ended_ns),
             drained_s=max(0, last_ns - ended_ns) / 1e9,
             stored_per_s=_per_second(batches),
-            cpu_s=spent(before, self.cpu(), 1),
+            writes=len(batches),
+            cpu_s=used,
+            others_cores=max(0.0, others_s / took_s),
         )
 
     def _wait_for_writes(self, count: int | None) -> None:

@@ -85,6 +85,13 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def machine_cpu_s() -> float:
+    """Seconds of CPU that everything on this machine has used, interrupts and stolen time too."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = fields
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
 def memory_mb(pid: int) -> tuple[float, float]:
     """Resident memory of a process now, and the most it ever was, in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

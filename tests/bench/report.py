@@ -34,7 +34,9 @@ def throughput(figures: Mapping[str, float], title: str, *, has_bar: bool) -> li
             "0 / 0 / 0 / 0",
             "oracle against receiver; the ledger",
         ),
-        ("warnings in the workers' logs", f"{figures['warnings']:.0f}", "", ""),
+        ("warnings in the workers' logs", f"{figures['warnings']:.0f}", "0", ""),
+        ("events a write", f"{figures['batch']:.0f}", "", "mean batch of store"),
+        ("cores used by others", f"{figures['others_cores']:.2f}", "", "bench, kernel, neighbours"),
         (
             "CPU-s a million: three workers",
             f"{sum(figures[name] for name in WORKERS):.1f}",

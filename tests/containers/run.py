@@ -266,7 +266,7 @@ def are_healthy(it: Stack) -> None:
     for service in (*WORKERS, "redis", "influxdb"):
         call(*PODMAN, "healthcheck", "run", it.name(service))
     image = json.loads(call(*PODMAN, "image", "inspect", IMAGE))[0]
-    kind, command = image["HealthCheck"]["Test"]
+    kind, command = image["Healthcheck"]["Test"]
     for worker in WORKERS:
         said = it.podman("exec", worker, "sh", "-c", command)
         if kind != "CMD-SHELL" or f"{worker} is alive" not in said:
@@ -376,6 +376,8 @@ def main() -> int:
                 say(f"{check.__doc__}")
                 check(running)
     except Failed as failure:
+        if failure.__context__:  # the tearing down failed too
+            say(f"FAILED: {failure.__context__}")
         say(f"FAILED: {failure}")
         return 1
     say("all held")

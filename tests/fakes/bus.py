@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from common.bus import Bus, Consumer, Delivery, RawStream, Row, Tally
+from common.bus import INGEST, Bus, Consumer, Delivery, RawStream, Row, Tally
 from common.bus.entry import Field, fields_of
+from common.bus.letter import Burial, letter
+from common.errors import MalformedEvent
 from common.event import LIVE, STATE_CHANGED, Event, event_id, time_of
 from common.ledger import Ledger, read_ledger
 
@@ -24,9 +26,18 @@ def event(n: int, entity_id: str = "sensor.a", source: str = LIVE, data: bytes =
     return Event(identity, STATE_CHANGED, entity_id, time, source, "home", data)
 
 
-def rows(first: int, last: int, target: str = "raw") -> list[Row]:
+def rows(first: int, last: int) -> list[Row]:
     """Rows of the spool with these numbers, both included."""
-    return [Row(n, START_MS, target, fields_of(event(n))) for n in range(first, last + 1)]
+    return [Row(n, START_MS, event(n), []) for n in range(first, last + 1)]
+
+
+def letter_row(n: int) -> Row:
+    """A row of what could not be read."""
+    burial = Burial(
+        stage=INGEST, origin="websocket", origin_id="", deliveries=1, worker="me", at=time_of(0)
+    )
+    flat = letter(fields_of(event(n)), MalformedEvent("it is rubbish"), burial)
+    return Row(n, START_MS, event(n), flat)
 
 
 async def append(bus: Bus, first: int, last: int) -> RawStream:

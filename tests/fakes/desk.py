@@ -95,3 +95,14 @@ async def admin_on(redis_url: str) -> AsyncIterator[Admin]:
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as stranger,
         ):
             yield Admin(app, client, stranger, bus, sink)
+
+
+def routes_of(app: FastAPI) -> list[tuple[str, str]]:
+    """(method, path) of every route that the application has, however it was added."""
+    found: list[tuple[str, str]] = []
+    for route in app.routes:
+        # From FastAPI 0.16x on a router that was included is one route that holds others.
+        contexts = getattr(route, "effective_route_contexts", None)
+        for one in contexts() if contexts else [route]:
+            found += [(method, one.path) for method in sorted(one.methods or ())]
+    return found

@@ -1,0 +1,317 @@
+"""Every route stands behind one door, and every refusal has one shape."""
+
+import re
+
+import pytest
+from pydantic import BaseModel, TypeAdapter
+from structlog.testing import capture_logs
+
+from admin.frame import MAX_BODY_BYTES
+from admin.security import COOKIE
+from tests.fakes.desk import TOKEN, admin_on, routes_of
+
+OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
+FILLED = {"letter_id": "1-1", "stage": "store", "name": "raw", "entity_id": "sensor.a"}
+API = "/api/v1"
+
+
+def url_of(path):
+    """The path with something in place of its parameters."""
+    return re.sub(r"{(\w+)(?::path)?}", lambda found: FILLED[found[1]], path)
+
+
+def is_failure(answer, status, code):
+    """Whether an answer is a refusal as the contract has it."""
+    said = answer.json()
+    assert answer.status_code == status, said
+    assert said["success"] is False
+    assert said["error"]["code"] == code
+    assert set(said) == {"success", "error", "timestamp", "correlation_id"}
+    assert set(said["error"]) == {"code", "message", "details"}
+    assert said["correlation_id"] == answer.headers["x-correlation-id"]
+    assert "Traceback" not in answer.text
+    return said
+
+
+async def test_every_route_but_two_wants_the_token(admin):
+    """Without token each route answers 401, but `/healthz` and `/readyz`."""
+    routes = routes_of(admin.app)
+    assert len(routes) > 20
+    for method, path in routes:
+        answer = await admin.stranger.request(
+            method, url_of(path), headers={"sec-fetch-site": "same-origin"}
+        )
+        assert answer.status_code == (200 if (method, path) in OPEN else 401), (method, path)
+
+
+async def test_a_route_that_is_added_later_is_closed_too(admin):
+    """Deny by default: nobody has to remember to close a route."""
+    admin.app.get("/forgotten")(lambda: "secret")
+    assert (await admin.stranger.get("/forgotten")).status_code == 401
+    assert (await admin.client.get("/forgotten")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", "Bearer wrong-token-of-no-use", f"Basic {TOKEN}", f"bearer {TOKEN}x"],
+)
+async def test_no_other_word_opens(admin, authorization):
+    """Only the whole token opens, and only as a bearer token."""
+    answer = await admin.stranger.get(f"{API}/ledger", headers={"authorization": authorization})
+    is_failure(answer, 401, "UNAUTHORIZED")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_token_is_not_read_from_the_url(admin):
+    """A token in a URL ends up in logs, so it opens nothing."""
+    assert (await admin.stranger.get(f"{API}/ledger?token={TOKEN}")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/nothing", None),
+        ("PUT", f"{API}/ledger", None),
+        ("GET", f"{API}/events?limit=0", None),
+        ("POST", f"{API}/events", b"{{{"),
+    ],
+)
+async def test_a_stranger_learns_nothing(admin, method, path, body):
+    """Who has no token is told 401, whatever else is wrong with the request."""
+    answer = await admin.stranger.request(
+        method, path, content=body, headers={"content-type": "application/json"}
+    )
+    is_failure(answer, 401, "UNAUTHORIZED")
+
+
+async def test_refusals_have_one_shape(admin):
+    """404, 405, 422, 400 and 413 look as the contract says."""
+    client = admin.client
+    json = {"content-type": "application/json"}
+    is_failure(await client.get("/nothing"), 404, "NOT_FOUND")
+    refused = await client.delete(f"{API}/ledger")
+    is_failure(refused, 405, "METHOD_NOT_ALLOWED")
+    assert refused.headers["allow"] == "GET"
+    said = is_failure(await client.get(f"{API}/events?limit=0"), 422, "VALIDATION_ERROR")
+    assert said["error"]["details"]["errors"][0]["field"] == "limit"
+    is_failure(
+        await client.post(f"{API}/events", content=b"{{{", headers=json), 422, "VALIDATION_ERROR"
+    )
+    deep = b"[" * 200_000
+    is_failure(await client.post(f"{API}/events", content=deep, headers=json), 400, "BAD_REQUEST")
+    large = b"x" * (MAX_BODY_BYTES + 1)
+    is_failure(
+        await client.post(f"{API}/events", content=large, headers=json), 413, "PAYLOAD_TOO_LARGE"
+    )
+
+
+async def test_a_body_without_length_is_bounded_too(admin):
+    """A body that does not say how long it is ends at the limit."""
+
+    async def endless():
+        for _ in range(40):
+            yield b"x" * 65_536
+
+    answer = await admin.client.post(
+        f"{API}/events", content=endless(), headers={"content-type": "application/json"}
+    )
+    is_failure(answer, 413, "PAYLOAD_TOO_LARGE")
+
+
+async def test_a_defect_is_a_sentence_and_a_number(admin):
+    """What nobody foresaw answers 500 without a traceback; the log has it."""
+
+    def broken():
+        raise RuntimeError("the-inner-cause")
+
+    admin.app.get("/broken")(broken)
+    with capture_logs() as lines:
+        answer = await admin.client.get("/broken", headers={"x-correlation-id": "a-b.c:1"})
+    said = is_failure(answer, 500, "INTERNAL_ERROR")
+    assert "the-inner-cause" not in answer.text
+    assert said["correlation_id"] == "a-b.c:1"
+    assert [line for line in lines if line["log_level"] == "error" and line["exc_info"]]
+
+
+@pytest.mark.parametrize("given", ["", "two words", "a" * 65, "new\tline", "<b>"])
+async def test_a_bad_correlation_id_is_replaced(admin, given):
+    """An id that could forge a log line is not taken."""
+    answer = await admin.stranger.get("/healthz", headers={"x-correlation-id": given})
+    assert answer.headers["x-correlation-id"] != given
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-correlation-id"])
+
+
+async def test_every_answer_is_dressed(admin):
+    """Security headers stand on answers and refusals alike."""
+    for answer in (await admin.stranger.get("/healthz"), await admin.client.get("/nothing")):
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "fine"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8003", True),
+        ("192.168.1.20:8003", True),
+        ("[::1]:8003", True),
+        ("nas", True),
+        ("nas.local:8003", True),
+        ("evil.example.com", False),
+        ("127.0.0.1.evil.com", False),
+        ("evil.com/..local", False),
+        ("a b", False),
+    ],
+)
+async def test_strange_names_are_refused(admin, host, fine):
+    """A name that an attacker could point at us is not ours."""
+    answer = await admin.client.get("/healthz", headers={"host": host})
+    if fine:
+        assert answer.status_code == 200
+    else:
+        is_failure(answer, 400, "INVALID_HOST")
+
+
+async def test_redis_away_is_503_in_plain_words(admin_alone):
+    """Without Redis each route says so and when to ask again; health and metrics still answer."""
+    client = admin_alone.client
+    silent = {"/healthz", "/metrics", f"{API}/health", f"{API}/health/{{stage}}"}
+    for method, path in routes_of(admin_alone.app):
+        if path.startswith(API) and path not in silent and method == "GET":
+            if path in {f"{API}/events", f"{API}/entities/{{entity_id}}/history"}:
+                continue  # they ask the sink
+            answer = await client.get(url_of(path))
+            is_failure(answer, 503, "BUS_UNAVAILABLE")
+            assert int(answer.headers["retry-after"]) > 0
+    assert (await client.get("/readyz")).status_code == 503
+    assert (await client.get("/healthz")).status_code == 200
+    health = (await client.get(f"{API}/health")).json()
+    assert health["status"] == "unhealthy"
+    assert health["dependencies"]["redis"]["status"] == "down"
+    metrics = (await client.get("/metrics")).text
+    assert 'habus_dependency_up{dependency="redis"} 0.0' in metrics
+
+
+async def test_login_turns_the_token_into_a_session(admin):
+    """The form's token becomes a cookie that scripts cannot read and other sites cannot send."""
+    page = await admin.stranger.get("/", headers={"accept": "text/html"})
+    assert page.status_code == 401
+    assert "<form" in page.text
+    same = {"sec-fetch-site": "same-origin"}
+    wrong = await admin.stranger.post("/login", data={"token": "no"}, headers=same)
+    assert wrong.status_code == 401
+    assert "This is not the token" in wrong.text
+    right = await admin.stranger.post("/login", data={"token": TOKEN}, headers=same)
+    assert right.status_code == 303
+    cookie = right.headers["set-cookie"]
+    assert cookie.startswith(COOKIE)
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert TOKEN not in cookie
+    for path in ("/", "/docs", "/openapi.json", "/static/js/main.js", f"{API}/ledger"):
+        assert (await admin.stranger.get(path)).status_code == 200, path
+    assert (await admin.stranger.post("/logout", headers=same)).status_code == 303
+    assert (await admin.stranger.get(f"{API}/ledger")).status_code == 401
+
+
+async def test_a_session_changes_things_only_from_our_own_page(admin):
+    """With the cookie alone another site can neither send an event nor log in."""
+    same = {"sec-fetch-site": "same-origin"}
+    await admin.stranger.post("/login", data={"token": TOKEN}, headers=same)
+    event = {"event_type": "a", "data": {}, "time_fired": "2026-11-20T15:44:33Z"}
+    for headers in (
+        {},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "http://evil.example"},
+        {"origin": "http://[broken"},
+    ):
+        answer = await admin.stranger.post(f"{API}/events", json=event, headers=headers)
+        is_failure(answer, 403, "FORBIDDEN")
+        again = await admin.stranger.post("/login", data={"token": TOKEN}, headers=headers)
+        is_failure(again, 403, "FORBIDDEN")
+    for headers in (same, {"origin": "http://localhost"}):
+        answer = await admin.stranger.post(f"{API}/events", json=event, headers=headers)
+        assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("cookie", ["", "1.2", "9999999999.", "9999999999.00", "x.y", "."])
+async def test_a_forged_session_opens_nothing(admin, cookie):
+    """A cookie that we did not sign is none."""
+    answer = await admin.stranger.get(f"{API}/ledger", headers={"cookie": f"{COOKIE}={cookie}"})
+    assert answer.status_code == 401
+
+
+async def test_static_files_are_only_those_of_the_page(admin):
+    """No path leads out of the folder, and the login page is not served as a file."""
+    for name in ("../config.py", "%2e%2e/config.py", "js/../../app.py", "login.html", "js", ""):
+        answer = await admin.client.get(f"/static/{name}")
+        assert answer.status_code == 404, name
+    script = await admin.client.get("/static/js/main.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+
+
+async def test_pages_load_nothing_from_elsewhere(admin):
+    """The pages name no other host, have no inline script, and so keep to their policy."""
+    for path in ("/", "/docs"):
+        text = (await admin.client.get(path)).text
+        assert "//" not in text.replace("<!doctype", "")
+        assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", text)
+
+
+async def test_openapi_describes_every_route_with_examples(admin):
+    """Each operation has an id, a tag, a description and refusals; each example fits its schema."""
+    api = (await admin.client.get("/openapi.json")).json()
+    operations = {
+        (method.upper(), path): operation
+        for path, methods in api["paths"].items()
+        for method, operation in methods.items()
+    }
+    hidden = {"/", "/docs", "/openapi.json", "/static/{name}", "/login", "/logout"}
+    routes = {(m, p.replace(":path", "")) for m, p in routes_of(admin.app)}
+    assert set(operations) == {route for route in routes if route[1] not in hidden}
+    ids = [operation["operationId"] for operation in operations.values()]
+    assert len(set(ids)) == len(ids)
+    for route, operation in operations.items():
+        assert operation["tags"], route
+        assert operation["description"], route
+        wants_token = bool(operation["security"])
+        assert wants_token == (route not in OPEN), route
+        assert ("401" in operation["responses"]) == wants_token, route
+    assert "HTTPValidationError" not in api["components"]["schemas"]
+
+
+async def test_examples_are_valid(admin):
+    """What the description shows as an example is what its model takes."""
+    from admin import health, known
+    from admin.routes import dead_letters, events, streams
+    from admin.routes import health as routes
+
+    models = [
+        model
+        for module in (health, known, dead_letters, events, streams, routes)
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
+    ]
+    examples = 0
+    for model in models:
+        for example in model.model_json_schema().get("examples", ()):
+            model.model_validate(example)
+            examples += 1
+        for field in model.model_fields.values():
+            for example in field.examples or ():
+                TypeAdapter(field.annotation).validate_python(example)
+                examples += 1
+    assert examples >= 50
+
+
+async def test_one_application_is_unlike_another():
+    """A session of one token does not open a desk with another one."""
+    async with admin_on("redis://127.0.0.1:1/0") as found:
+        door = found.app.state.door
+        cookie = type(door)("another-token-of-length").new_session()
+        answer = await found.stranger.get(
+            f"{API}/health", headers={"cookie": f"{COOKIE}={cookie}"}
+        )
+        assert answer.status_code == 401
