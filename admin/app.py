@@ -5,8 +5,9 @@ from typing import Any, Final
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from admin.desk import Desk
 from admin.failure import Refusal, failures, of_pipeline, of_refusal, of_validation
@@ -21,6 +22,8 @@ API: Final = "/api/v1"
 
 OPEN: Final = frozenset({health.alive, health.ready, pages.login})
 """What may be asked without token; `login` itself answers 401 to everything but the token."""
+
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _DESCRIPTION: Final = """
 habus captures every state change of a Home Assistant, keeps it safe in Redis Streams, enriches it,
@@ -81,7 +84,8 @@ def _add_plain_routes(app: FastAPI) -> None:
         "/metrics",
         operation_id="getMetrics",
         tags=["health"],
-        response_class=PlainTextResponse,
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )(health.scrape)
     app.post("/login", include_in_schema=False)(pages.login)
 
@@ -101,10 +105,24 @@ async def _refuse(request: Request, error: Exception) -> Response:
             error = refusal
     if isinstance(error, RequestValidationError):
         return of_validation(request, error)
+    if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004
+        error.headers = {"Allow": ", ".join(_allowed(request))}
     is_stranger = isinstance(error, Refusal) and error.status_code == 401  # noqa: PLR2004
     if is_stranger and pages.wants_page(request):
         return pages.login_page()
     return of_refusal(request, error)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of the path; the router names only those of the first route that fits."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
 
 
 async def _of_pipeline(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from admin.desk import TheDesk
 from admin.failure import failures
 from admin.replay import replay_edited
-from admin.routes.asked import Cursor, End, EntityId, LetterId, PageLimit, Start
+from admin.routes.asked import Cursor, End, EntityId, LetterId, PageLimit, Start, none_before
 from admin.routes.events import as_json
 from common.bus import DeadLetter, Filter
 from common.errors import DeadLetterNotFound
@@ -100,6 +100,8 @@ async def letters(  # noqa: PLR0913, PLR0917 - a filter has as many sides
         until=format_time(end_time) if end_time else None,
         text=text,
     )
+    if none_before(cursor):
+        return LetterPage(dead_letters=[], next_cursor=None)
     page = await desk.letters.page(wanted, limit + 1, before=cursor)
     return LetterPage(
         dead_letters=[letter_of(found) for found in page[:limit]],

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from admin.desk import TheDesk
 from admin.failure import failures
 from admin.hand_made import event_of
-from admin.routes.asked import End, EntityId, Limit, Start
+from admin.routes.asked import End, EntityId, Limit, Start, Time
 from admin.routes.streams import StreamName
 from admin.timespan import span
 from common.bus import Entry
+from common.event import format_time
 from common.ledger import read_ledger
 from common.sink import StoredEvent
 
@@ -99,7 +100,7 @@ class HandedIn(BaseModel):
 
     event_type: str = Field(min_length=1, max_length=255)
     data: dict[str, Any] = Field(description="Of a `state_changed`: `entity_id`, `new_state`.")
-    time_fired: str = Field(max_length=64, description="ISO 8601 with a zone.")
+    time_fired: Time = Field(description="ISO 8601 with a zone.")
     origin: Literal["LOCAL", "REMOTE"] = "LOCAL"
 
 
@@ -186,7 +187,7 @@ async def send(desk: TheDesk, event: HandedIn) -> Accepted:
     made = event_of(
         event.event_type,
         event.data,
-        event.time_fired,
+        format_time(event.time_fired),
         origin=event.origin,
         home=desk.home,
         context_id=uuid4().hex,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from admin.desk import TheDesk
 from admin.failure import failures
-from admin.routes.asked import Cursor, PageLimit
+from admin.routes.asked import Cursor, PageLimit, none_before
 
 router = APIRouter(tags=["streams"])
 
@@ -93,6 +93,8 @@ async def entries(
     cursor: Cursor = None,
 ) -> EntryPage:
     """A page of the entries of a stream, newest first."""
+    if none_before(cursor):
+        return EntryPage(entries=[], next_cursor=None)
     page = await desk.streams.newest(name, limit + 1, before=cursor)
     more = len(page) > limit
     return EntryPage(

@@ -9,19 +9,23 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.domain.write_precision import WritePrecision
-from influxdb_client.rest import ApiException
-from influxdb_client.service.write_service import WriteService
 from urllib3 import exceptions as http
 
 from common.errors import PointRejected, SinkUnavailable
 from common.event import Event
+from common.lean import hollow
 from common.sink import line, line_ha
 from common.sink.answers import WRITTEN, Answer, Target, error_of
 from common.sink.deadline import POOLS, DeadlinePassed, in_thread
 from common.sink.influxql import Schema, question, stored_events
 from common.sink.promise import StoredEvent
+
+# The models of InfluxDB's management API, which we never call: 5 MB.
+with hollow("influxdb_client.domain", but=["write_precision"]):
+    from influxdb_client.client.influxdb_client import InfluxDBClient
+    from influxdb_client.domain.write_precision import WritePrecision
+    from influxdb_client.rest import ApiException
+    from influxdb_client.service.write_service import WriteService
 
 
 class InfluxSink:

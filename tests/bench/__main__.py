@@ -106,7 +106,8 @@ class Bench:
             rate: sum(sending.us_per_event()[name] for name in report.WORKERS)
             for rate, sending in sendings.items()
         }
-        yield from report.latency(samples, us)
+        sent = {rate: sending.events for rate, sending in sendings.items()}
+        yield from report.latency(samples, sent, us)
         yield from report.resident("Separate processes", "< 60", idle, busy, percent)
 
     def _one_process(self) -> Iterator[report.Row]:

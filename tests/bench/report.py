@@ -68,16 +68,19 @@ def floor(figures: Mapping[str, float], stored_per_s: Mapping[str, float]) -> li
     ]
 
 
-def latency(samples: Mapping[float, list[float]], us: Mapping[float, float]) -> list[Row]:
+def latency(
+    samples: Mapping[float, list[float]], sent: Mapping[float, int], us: Mapping[float, float]
+) -> list[Row]:
     """Rows of latency by rate.
 
     Args:
         samples: Rate → milliseconds.
+        sent: Rate → events sent; of some the simulator rounds the time, they are no samples.
         us: Rate → microseconds of CPU an event of the three workers together.
     """
     rows: list[Row] = [("**Latency, event's time to 204**", "p50 / p99 / max, ms")]
     for rate, found in samples.items():
-        cpu = f"n = {len(found):,}; workers' CPU {us[rate]:,.0f} us an event"
+        cpu = f"{len(found):,} of {sent[rate]:,} sent; workers' CPU {us[rate]:,.0f} us an event"
         rows.append((f"at {rate:g} events/s", spread(found), P99_MS.get(rate, ""), cpu))
     return rows
 

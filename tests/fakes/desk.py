@@ -54,9 +54,7 @@ class FakeSink:
     async def close(self) -> None:
         pass
 
-    def _between(
-        self, start: datetime, end: datetime, entity_id: str | None
-    ) -> list[StoredEvent]:
+    def _between(self, start: datetime, end: datetime, entity_id: str | None) -> list[StoredEvent]:
         self._answer()
         return [
             event

@@ -311,7 +311,5 @@ async def test_one_application_is_unlike_another():
     async with admin_on("redis://127.0.0.1:1/0") as found:
         door = found.app.state.door
         cookie = type(door)("another-token-of-length").new_session()
-        answer = await found.stranger.get(
-            f"{API}/health", headers={"cookie": f"{COOKIE}={cookie}"}
-        )
+        answer = await found.stranger.get(f"{API}/health", headers={"cookie": f"{COOKIE}={cookie}"})
         assert answer.status_code == 401

@@ -35,11 +35,11 @@ def test_the_floor_is_a_ratio_within_one_run():
 
 def test_latency_says_how_many_samples_it_has():
     """Each rate has its samples, its bar and what an event costs."""
-    heading, row = report.latency({20.0: [4.0, 2.0, 3.0]}, {20.0: 900.0})
+    heading, row = report.latency({20.0: [4.0, 2.0, 3.0]}, {20.0: 5}, {20.0: 900.0})
     assert heading[0].startswith("**Latency")
     assert row == (
         "at 20 events/s", "3.0 / – / 4.0", "p50 < 8, p99 < 25",
-        "n = 3; workers' CPU 900 us an event",
+        "3 of 5 sent; workers' CPU 900 us an event",
     )  # fmt: skip
 
 
