@@ -91,9 +91,9 @@ demo: install ## A simulated home, all workers, no server needed; DEMO_SECONDS=2
 	@$(call need,admin/cli)
 	@exec $(BIN)/habus demo
 
-up: ## Start the containers
-	@$(call need,compose.yaml)
-	docker compose up --detach
+up: ## Build and start the containers; needs .env, see .env.example
+	@$(call need,.env)
+	docker compose up --detach --build
 
 down: ## Stop the containers; what they stored stays
 	@$(call need,compose.yaml)

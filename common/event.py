@@ -66,7 +66,7 @@ def normal_time(text: str) -> str:
     Raises:
         MalformedEvent: When the text is no time, or has no zone.
     """
-    if len(text) == _ISO_LENGTH and text.endswith("+00:00") and text[19] == ".":
+    if len(text) == _ISO_LENGTH and text.endswith("+00:00") and text[10] + text[19] == "T.":
         parse_time(text)
         return text
     return format_time(parse_time(text))

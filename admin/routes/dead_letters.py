@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from admin.desk import TheDesk
-from admin.failure import failures
+from admin.failure import Refusal, failures
 from admin.replay import replay_edited
 from admin.routes.asked import Cursor, End, EntityId, LetterId, PageLimit, Start, none_before
 from admin.routes.events import as_json
 from common.bus import DeadLetter, Filter
-from common.errors import DeadLetterNotFound
+from common.errors import DeadLetterNotFound, MalformedEvent
 from common.event import format_time
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
@@ -116,11 +116,18 @@ async def letter(desk: TheDesk, letter_id: LetterId) -> Letter:
 
 
 @router.post(
-    "/{letter_id}/replay", operation_id="replayDeadLetter", responses=failures(404, 413, 503)
+    "/{letter_id}/replay", operation_id="replayDeadLetter", responses=failures(404, 409, 413, 503)
 )
 async def replay(desk: TheDesk, letter_id: LetterId, edit: Edit | None = None) -> Replayed:
-    """Put one back where it fell, as it is or edited; two who ask replay it once."""
-    stream, entry_id = await replay_edited(desk.letters, letter_id, edit.data if edit else None)
+    """Put one back where it fell, as it is or edited; two who ask replay it once.
+
+    409 when edited data is nothing that the stage it goes to could read.
+    """
+    try:
+        stream, entry_id = await replay_edited(desk.letters, letter_id, edit.data if edit else None)
+    except MalformedEvent as error:
+        message = f"the data does not fit where this letter goes: {error}"
+        raise Refusal(409, message, code="DATA_DOES_NOT_FIT") from error
     return Replayed(stream=stream, stream_id=entry_id)
 
 

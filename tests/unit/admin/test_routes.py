@@ -305,12 +305,12 @@ async def test_an_edited_letter_must_make_sense_where_it_goes(admin):
     [letter_id] = await buried(admin)
     url = f"{API}/dead-letters/{letter_id}/replay"
     for data in ({}, {"event_type": 1}):
-        assert (await admin.client.post(url, json={"data": data})).status_code == 422
+        assert (await admin.client.post(url, json={"data": data})).status_code == 409
     answer = await admin.client.post(url, json={"data": {"event_type": "state_changed"}})
     assert answer.status_code == 200
     [letter_id] = await buried(admin, "store", PointRejected("no", "too_large"))
     url = f"{API}/dead-letters/{letter_id}/replay"
-    assert (await admin.client.post(url, json={"data": {"state": "1"}})).status_code == 422
+    assert (await admin.client.post(url, json={"data": {"state": "1"}})).status_code == 409
     edited = json.loads(state_change(state="22").data)
     answer = await admin.client.post(url, json={"data": edited})
     assert answer.json()["stream"] == "ha:enriched"

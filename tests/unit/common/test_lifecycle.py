@@ -46,7 +46,8 @@ class Worker:
         )
 
     def ready(self):
-        assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
+        if self.process.stdout.readline() != "ready\n":
+            pytest.fail(f"the worker did not get ready: {self.end()}")
         return self
 
     def kill(self, signum):
@@ -56,7 +57,7 @@ class Worker:
     def end(self):
         """Exit code, and what it said on stderr."""
         try:
-            _, said = self.process.communicate(timeout=30)
+            _, said = self.process.communicate(timeout=60)
         finally:
             self.process.kill()
             self.process.wait()
@@ -184,7 +185,7 @@ sys.exit(run_worker(WorkerSettings, main))
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ended.returncode == code

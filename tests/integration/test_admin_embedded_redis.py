@@ -1,0 +1,151 @@
+"""A Redis of our own: it keeps, it is private, and it never outlives us."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from admin import embedded_redis as room
+from admin.embedded_redis import embedded_redis, find_server
+from common.bus import Streams, connect
+from common.errors import FatalError
+from common.ledger import read_ledger
+from tests.fakes.servers import require
+from tests.fakes.until import until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def server():
+    """A machine with a Redis server."""
+    return require("redis-server", "valkey-server")
+
+
+async def test_it_keeps_what_it_was_told(server, tmp_path):
+    """What one run wrote, the next one reads; it refuses when full and is nobody else's."""
+    folder = tmp_path / "redis"
+    async with embedded_redis(folder, "always", ephemeral=False) as redis:
+        assert redis.keeps
+        assert redis.url == f"unix://{folder}/redis.sock"
+        assert redis.cli == f"redis-cli -s {folder}/redis.sock"
+        assert stat.S_IMODE((folder / "redis.sock").stat().st_mode) == 0o700
+        async with connect(redis.url) as bus:
+            await bus.command("SET", "a", "b")
+            told = await bus.command("INFO")
+            assert told["maxmemory_policy"] == "noeviction"
+            assert told["aof_enabled"] == 1
+    async with (
+        embedded_redis(folder, "everysec", ephemeral=False) as redis,
+        connect(redis.url) as bus,
+    ):
+        assert await bus.command("GET", "a") == b"b"
+
+
+async def test_a_deep_folder_gets_a_port(server, tmp_path):
+    """A socket's path has at most 107 bytes; beyond it a loopback port serves."""
+    folder = tmp_path / ("x" * 100)
+    async with embedded_redis(folder, "everysec", ephemeral=False) as redis:
+        assert redis.url.startswith("redis://127.0.0.1:")
+        assert redis.cli.startswith("redis-cli -p ")
+        async with connect(redis.url) as bus:
+            await bus.ping()
+
+
+async def test_two_cannot_use_one_folder(server, tmp_path, monkeypatch):
+    """The second is refused with the folder's name, and the first goes on."""
+    monkeypatch.setattr(room, "STOP_S", 0.2)
+    async with embedded_redis(tmp_path, "everysec", ephemeral=False) as redis:
+        with pytest.raises(FatalError, match=str(tmp_path)):
+            async with embedded_redis(tmp_path, "everysec", ephemeral=False):
+                pass
+        async with connect(redis.url) as bus:
+            await bus.ping()
+
+
+async def test_a_server_that_does_not_start_says_where_to_look(server, tmp_path):
+    """A damaged file is not lost in silence."""
+    folder = tmp_path / "appendonlydir"
+    folder.mkdir()
+    (folder / "appendonly.aof.manifest").write_text("rubbish\n")
+    with pytest.raises(FatalError, match=r"redis\.log"):
+        async with embedded_redis(tmp_path, "everysec", ephemeral=False):
+            pass
+
+
+async def test_it_ends_when_we_are_killed(server, tmp_path):
+    """Also SIGKILL leaves no server behind, and the folder is free again."""
+    code = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from admin.embedded_redis import embedded_redis\n"
+        "async def main():\n"
+        "    async with embedded_redis(Path(sys.argv[1]), 'always', ephemeral=False):\n"
+        "        print('up', flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        assert await asyncio.to_thread(process.stdout.readline) == b"up\n"
+        os.kill(process.pid, signal.SIGKILL)
+    async with (
+        embedded_redis(tmp_path, "always", ephemeral=False) as redis,
+        connect(redis.url) as bus,
+    ):
+        await bus.ping()
+
+
+async def test_without_a_server_a_fake_will_do_only_if_asked(tmp_path, monkeypatch):
+    """Real events need a Redis that keeps them; a demo may take one that does not."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(room.importlib.util, "find_spec", lambda _: None)
+    assert await find_server() is None
+    with pytest.raises(FatalError, match="--ephemeral"):
+        async with embedded_redis(tmp_path, "always", ephemeral=False):
+            pass
+    async with embedded_redis(tmp_path, "always", ephemeral=True) as redis:
+        assert not redis.keeps
+        async with connect(redis.url) as bus:
+            # An error does not end the connection, and scripts run.
+            assert (await Streams(bus).info("raw")).length == 0
+            assert (await read_ledger(bus)).captured == 0
+
+
+async def test_the_wheels_server_is_taken_when_it_starts(tmp_path, monkeypatch):
+    """The binary inside the wheel counts only where it runs."""
+    binary = tmp_path / "bin" / "redis-server"
+    binary.parent.mkdir()
+    monkeypatch.setenv("PATH", "")
+    spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})
+    monkeypatch.setattr(room.importlib.util, "find_spec", lambda _: spec)
+    assert await find_server() is None
+    for text, found in (("no program", None), ("#!/bin/sh\nexit 1\n", None), ("#!/bin/sh\n", True)):
+        binary.write_text(text)
+        binary.chmod(0o755)
+        assert await find_server() == (str(binary) if found else None)
+
+
+async def test_it_waits_for_the_one_that_is_ending(server, tmp_path):
+    """A restart does not stumble over the server that the last run is still ending."""
+    first = asyncio.Event()
+
+    async def hold():
+        async with embedded_redis(tmp_path, "everysec", ephemeral=False):
+            first.set()
+            await asyncio.sleep(0.3)
+
+    held = asyncio.create_task(hold())
+    await until(first.is_set)
+    async with embedded_redis(tmp_path, "everysec", ephemeral=False):
+        assert held.done()
+    await held

@@ -1,0 +1,172 @@
+"""Everything in one process."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from admin.standalone import Rooms, together
+from common.errors import FatalError, InvalidSetting
+from common.lifecycle import Stopped
+from tests.fakes.servers import require
+from tests.fakes.until import until
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[2]
+HABUS = [sys.executable, "-c", "from admin.cli import main; main()"]
+
+
+def habus(*words, **environment):
+    """Start a command in an environment that holds no settings but these."""
+    clean = {
+        name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ
+    }
+    return subprocess.Popen(
+        [*HABUS, *words],
+        cwd=environment.pop("cwd", ROOT),
+        env={**clean, "PYTHONPATH": f"{ROOT}:{clean.get('PYTHONPATH', '')}", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def ended(process, within_s=60):
+    """What it printed, once it ended by itself."""
+    out, err = await asyncio.to_thread(process.communicate, timeout=within_s)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("server", [True, False])
+async def test_a_demo_stores_and_balances(tmp_path, server):
+    """With DEMO_SECONDS it ends by itself, every event is accounted for, and nothing is left."""
+    if server:
+        require("redis-server", "valkey-server")
+    path = os.environ["PATH"] if server else ""
+    process = habus("demo", cwd=tmp_path, DEMO_SECONDS="2", TMPDIR=str(tmp_path), PATH=path)
+    code, out, err = await ended(process)
+    assert code == 0, err
+    assert "The first event is in the sink" in out
+    counts = {
+        name: int(n.replace(",", "")) for name, n in re.findall(r"(?m)^([a-z ]+?) +([\d,]+) ", out)
+    }
+    assert counts["captured"] > 20
+    assert counts["stored"] == counts["captured"]
+    assert counts["unaccounted"] == 0
+    assert not list(tmp_path.iterdir())
+    assert ("NOTHING IS KEPT" in err) == (not server)
+
+
+async def test_a_demo_can_be_looked_at_and_stopped(tmp_path):
+    """The printed address and token open the dashboard; SIGTERM ends it in order."""
+    require("redis-server", "valkey-server")
+    process = habus("demo", cwd=tmp_path, ADMIN_PORT="0", TMPDIR=str(tmp_path))
+    lines = [await asyncio.to_thread(process.stdout.readline) for _ in range(5)]
+    said = "".join(lines)
+    url = re.search(r"http://\S+/", said)[0]
+    token = re.search(r"token +(\S+)", said)[1]
+    async with httpx.AsyncClient(
+        base_url=url, headers={"Authorization": f"Bearer {token}"}
+    ) as client:
+
+        async def healthy():
+            try:
+                answer = await client.get("/api/v1/health")
+            except httpx.TransportError:
+                return False
+            return answer.json()["status"] == "healthy"
+
+        await until(healthy, within_s=20, what="a healthy pipeline")
+        sent = {"event_type": "my_event", "data": {"a": 1}, "time_fired": "2026-11-20T15:44:33Z"}
+        assert (await client.post("/api/v1/events", json=sent)).status_code == 202
+
+        async def stored():
+            asked = {"start_time": "2026-11-20T15:44:33Z", "end_time": "2026-11-20T15:44:34Z"}
+            return (await client.get("/api/v1/events", params=asked)).json()["events"]
+
+        await until(stored, what="the event in the sink")
+        [event] = await stored()
+        assert event["event_type"] == "my_event"
+        stats = (await client.get("/api/v1/entities?limit=200")).json()["entities"]
+        assert len(stats) >= 40
+    process.send_signal(signal.SIGTERM)
+    code, out, err = await ended(process, 20)
+    assert code == 0, err
+    assert "unaccounted" in out
+
+
+async def test_a_real_home_names_every_setting_that_is_wrong(tmp_path):
+    """All wrong settings of all rooms stand in one message; exit code 2, no traceback."""
+    code, _, err = await ended(
+        habus("run", cwd=tmp_path, ADMIN_TOKEN="short", STORE_SINK="none", BUS_MAX_DELIVERIES="0")
+    )
+    assert code == 2
+    for name in ("HA_ACCESS_TOKEN", "ADMIN_TOKEN", "STORE_SINK", "BUS_MAX_DELIVERIES"):
+        assert len(re.findall(rf"(?m)^  {name}:", err)) == 1, err
+    assert "Traceback" not in err
+
+
+async def test_a_real_home_refuses_a_redis_that_keeps_nothing(tmp_path):
+    """Without a server, and without --ephemeral, it says what to install; exit code 1."""
+    code, _, err = await ended(
+        habus("run", cwd=tmp_path, HA_ACCESS_TOKEN="x", STORE_SINK="sqlite", PATH="")
+    )
+    assert code == 1
+    assert "--ephemeral" in err
+    assert "Traceback" not in err
+
+
+async def test_a_fatal_error_of_one_ends_all():
+    """The others are let end in order, and the message comes through."""
+    ended_in_order = []
+    stop = asyncio.Event()
+
+    async def fails(_):
+        raise FatalError("the token is refused")
+
+    async def works(stop):
+        await stop.wait()
+        ended_in_order.append(1)
+        raise Stopped
+
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await together([works, fails, works], stop)
+    assert [str(error) for error in raised.value.exceptions] == ["the token is refused"]
+    assert ended_in_order == [1, 1]
+
+
+async def test_a_normal_end_is_no_error():
+    """When one worker ends, all do, and nobody is to blame."""
+    stop = asyncio.Event()
+
+    async def works(stop):
+        await stop.wait()
+        raise Stopped
+
+    async def ends(_):
+        return
+
+    await together([works, ends], stop)
+    assert stop.is_set()
+
+
+def test_values_go_to_the_rooms_that_have_them(tmp_path, monkeypatch):
+    """A default gives way, what somebody set does not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HA_ACCESS_TOKEN", "x")
+    monkeypatch.setenv("STORE_SQLITE_PATH", "mine.db")
+    rooms = Rooms.from_environment()
+    values = {"store_sqlite_path": Path("other.db"), "ingest_spool_path": Path("other-spool.db")}
+    changed = rooms.with_values(values, where_default=True)
+    assert changed.store.store_sqlite_path == changed.admin.store_sqlite_path == Path("mine.db")
+    assert changed.ingest.ingest_spool_path == Path("other-spool.db")
+    assert rooms.with_values(values).store.store_sqlite_path == Path("other.db")
+    monkeypatch.delenv("HA_ACCESS_TOKEN")
+    with pytest.raises(InvalidSetting, match="HA_ACCESS_TOKEN"):
+        Rooms.from_environment()

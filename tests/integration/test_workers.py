@@ -1,0 +1,401 @@
+"""The three workers with a simulated home, a real Redis and the sink that is a file."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from common.bus import INGEST, DeadLetters, Filter, Keys, connect
+from common.errors import AuthenticationFailed, SpoolInUse
+from common.heartbeat import read_pulses
+from common.ledger import read_ledger
+from common.lifecycle import Stopped
+from common.registry import Registry
+from enrich import __main__ as enrich_room
+from enrich.config import Settings as EnrichSettings
+from ingest import __main__ as ingest_room
+from ingest.config import Settings as IngestSettings
+from ingest.simulator.server import Simulator
+from ingest.simulator.settings import Settings as HomeSettings
+from store import __main__ as store_room
+from store.config import Settings as StoreSettings
+from tests.fakes.redis_server import RedisServer
+from tests.fakes.stored import (
+    assert_each_once,
+    missing,
+    spooled_and_not_stored,
+    stored_rows,
+)
+from tests.fakes.until import until
+from tests.fakes.worker_process import WorkerProcesses
+
+pytestmark = pytest.mark.integration
+
+KEYS = Keys()
+
+
+@pytest.fixture
+def oracle(tmp_path):
+    return tmp_path / "oracle"
+
+
+@pytest.fixture
+def sink(tmp_path):
+    return tmp_path / "events.db"
+
+
+@pytest.fixture
+async def home(oracle):
+    settings = HomeSettings(rate=0, oracle=str(oracle), linger_s=0.1, auth_timeout_s=5.0)
+    async with Simulator(settings).serve() as living:
+        yield living
+
+
+@pytest.fixture
+async def bus(redis_url):
+    async with connect(redis_url) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def running(home, redis_url, tmp_path, **ingest):
+    """All three workers in this process, as `habus run` has them."""
+    stop = asyncio.Event()
+    shared = {"redis_url": redis_url, "worker_name": "test"}
+    file = {"store_sink": "sqlite", "store_sqlite_path": tmp_path / "events.db"}
+    conversation = {
+        "ha_websocket_url": home.url,
+        "ha_access_token": home.token,
+        "ingest_spool_path": tmp_path / "spool.db",
+        **ingest,
+    }
+    async with asyncio.TaskGroup() as workers:
+        for main, settings in (
+            (ingest_room.main, IngestSettings(**shared, **conversation)),
+            (enrich_room.main, EnrichSettings(**shared)),
+            (store_room.main, StoreSettings(**shared, **file)),
+        ):
+            workers.create_task(ending(main(settings, stop)))
+        try:
+            await until(lambda: home.told, what="the subscription")
+            yield
+        finally:
+            stop.set()
+
+
+async def ending(worker):
+    with suppress(Stopped):
+        await worker
+
+
+async def settled(bus, oracle, sink):
+    """Wait until all that was sent is stored, and nothing is in flight."""
+
+    async def idle():
+        ledger = await read_ledger(bus)
+        return not missing(oracle, sink) and ledger.captured and ledger.in_flight == 0
+
+    await until(idle, within_s=30, what="that all is stored")
+    ledger = await read_ledger(bus)
+    assert (ledger.unaccounted, ledger.lost) == (0, 0), ledger
+    return ledger
+
+
+async def test_each_change_is_stored_once(home, redis_url, bus, tmp_path, oracle, sink):
+    """What the home numbered stands in the sink, each once, with its state and its time."""
+    async with running(home, redis_url, tmp_path):
+        for _ in range(20):
+            home.change(50)
+            await asyncio.sleep(0)
+        ledger = await settled(bus, oracle, sink)
+    assert assert_each_once(oracle, sink) == 1000
+    assert ledger.stored == len(stored_rows(sink))
+    assert (ledger.dead, ledger.filtered) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["abort", "eof", "hang_up", "1012"])
+async def test_a_lost_connection_loses_and_doubles_nothing(
+    home, redis_url, bus, tmp_path, oracle, sink, how
+):
+    """What came before a reconnect and what comes after it is stored once, the snapshot too."""
+    async with running(home, redis_url, tmp_path):
+        for _ in range(2):
+            home.change(100)
+            await settled(bus, oracle, sink)
+            home.drop(how)
+            await until(lambda: not home.told)
+            await until(lambda: home.told, within_s=20, what="the reconnect")
+        home.change(100)
+        ledger = await settled(bus, oracle, sink)
+    assert_each_once(oracle, sink)
+    assert ledger.stored == len(stored_rows(sink))
+    assert ledger.duplicates > 0
+
+
+async def test_what_is_sent_twice_is_stored_once(home, redis_url, bus, tmp_path, oracle, sink):
+    """A double of the live stream is dropped at the door and counted."""
+    home.misbehave(twice=True)
+    async with running(home, redis_url, tmp_path):
+        home.change(200)
+        ledger = await settled(bus, oracle, sink)
+    assert_each_once(oracle, sink)
+    assert ledger.duplicates >= 200
+    assert ledger.stored == len(stored_rows(sink))
+
+
+async def test_removals_and_renames_are_stored(home, redis_url, bus, tmp_path, oracle, sink):
+    """An entity that goes, or gets another id, is seen to go and to come."""
+    async with running(home, redis_url, tmp_path):
+        home.change(100)
+        gone, old = sorted(home.home.lives)[:2]
+        home.remove(gone)
+        home.rename(old, "sensor.renamed")
+        await settled(bus, oracle, sink)
+    assert_each_once(oracle, sink)
+    states = {}
+    for (us, entity_id), state in sorted(stored_rows(sink)):
+        states[entity_id] = (us, state)
+    assert states[gone][1] is None
+    assert states[old][1] is None
+    assert states["sensor.renamed"][1] is not None
+
+
+async def test_the_registries_stand_on_the_bus_before_the_first_event(
+    home, redis_url, bus, tmp_path, oracle, sink
+):
+    """Areas are known when the first states are enriched."""
+    async with running(home, redis_url, tmp_path):
+        await settled(bus, oracle, sink)
+        registry = Registry.decode(await bus.read_hash(KEYS.registry))
+    assert len(registry.areas) == 8
+    assert registry.version > 0
+
+
+@pytest.mark.xfail(strict=True, reason="the questions wait for the next frame before they are sent")
+async def test_a_change_of_a_registry_is_read_in_a_quiet_home(
+    home, redis_url, bus, tmp_path, oracle, sink
+):
+    """An entity that moves to another area is known there soon, though no state changes."""
+    async with running(home, redis_url, tmp_path):
+        await settled(bus, oracle, sink)
+        before = await bus.read_field(KEYS.registry, "version")
+        entity = next(e for e in sorted(home.home.lives) if e.startswith("sensor."))
+        home.move(entity, "kitchen")
+
+        async def renewed():
+            return await bus.read_field(KEYS.registry, "version") != before
+
+        await until(renewed, within_s=5, what="the new registry")
+
+
+async def test_a_change_of_a_registry_is_read_while_events_go_on(
+    home, redis_url, bus, tmp_path, oracle, sink
+):
+    """An entity that moves to another area is known there soon."""
+    async with running(home, redis_url, tmp_path):
+        await settled(bus, oracle, sink)
+        before = await bus.read_field(KEYS.registry, "version")
+        home.move(sorted(home.home.lives)[0], "kitchen")
+        home.set_rate(20)
+
+        async def renewed():
+            return await bus.read_field(KEYS.registry, "version") != before
+
+        await until(renewed, what="the new registry")
+        home.set_rate(0)
+        await settled(bus, oracle, sink)
+
+
+async def test_other_event_types_are_stored_too(home, redis_url, bus, tmp_path, oracle, sink):
+    """What the user asks for beside state changes is captured."""
+    types = ("state_changed", "call_service", "automation_triggered")
+    async with running(home, redis_url, tmp_path, ha_event_types=types):
+        home.automation()
+        await until(lambda: stored_rows(sink, "automation_triggered"))
+        await settled(bus, oracle, sink)
+    assert stored_rows(sink, "call_service") or stored_rows(sink, "automation_triggered")
+
+
+async def test_what_is_no_event_becomes_a_letter_of_ingest(
+    home, redis_url, bus, tmp_path, oracle, sink
+):
+    """A message of a live subscription that cannot be read is buried at the door, and seen."""
+    async with running(home, redis_url, tmp_path):
+        home.change(10)
+        home.send_rubbish("no_time")
+        home.change(10)
+
+        async def buried():
+            return await DeadLetters(bus).page(Filter(stage=INGEST), 10)
+
+        await until(buried)
+        ledger = await settled(bus, oracle, sink)
+        [letter] = await buried()
+    assert (letter.reason, letter.worker, ledger.dead) == ("malformed_event", "test", 1)
+    assert "sensor.odd" in letter.fields["data"]
+
+
+@pytest.mark.parametrize("kind", ["not_json", "bad_utf8", "truncated"])
+async def test_a_broken_conversation_is_begun_anew(
+    home, redis_url, bus, tmp_path, oracle, sink, kind
+):
+    """A frame that is no JSON is no event: hang up, come back, bury nothing."""
+    async with running(home, redis_url, tmp_path):
+        home.change(20)
+        await settled(bus, oracle, sink)
+        [client] = home.clients
+        home.send_rubbish(kind)
+        await until(lambda: client not in home.clients and home.told, within_s=20)
+        home.change(20)
+        ledger = await settled(bus, oracle, sink)
+    assert_each_once(oracle, sink)
+    assert ledger.dead == 0
+
+
+async def test_a_refused_token_is_tried_once(home, redis_url, bus, tmp_path):
+    """After `auth_invalid` ingest ends with a message; a second try could get us banned."""
+    met = []
+    meet = home._meet
+
+    async def counting(socket):
+        met.append(socket)
+        await meet(socket)
+
+    home._meet = counting
+    await home.stop_listening()
+    await home.listen()
+    settings = IngestSettings(
+        redis_url=redis_url,
+        worker_name="test",
+        ha_websocket_url=home.url,
+        ha_access_token="wrong",
+        ingest_spool_path=tmp_path / "spool.db",
+    )
+    with pytest.raises(ExceptionGroup) as caught:
+        await ingest_room.main(settings, asyncio.Event())
+    assert caught.group_contains(AuthenticationFailed, match="HA_ACCESS_TOKEN")
+    assert len(met) == 1
+
+
+async def test_what_a_rule_leaves_out_is_counted(home, redis_url, bus, tmp_path, oracle, sink):
+    """Entities that are excluded are not stored, and the ledger says how many events that was."""
+    async with running(home, redis_url, tmp_path, ha_include_domains=("light",)):
+        home.change(300)
+
+        async def quiet():
+            ledger = await read_ledger(bus)
+            return ledger.captured >= 300 and ledger.in_flight == 0
+
+        await until(quiet, within_s=20)
+        ledger = await read_ledger(bus)
+    rows = stored_rows(sink)
+    assert rows
+    assert {entity_id.partition(".")[0] for (_, entity_id), _ in rows} == {"light"}
+    assert ledger.unaccounted == 0
+    assert ledger.filtered + ledger.duplicates + ledger.stored == ledger.captured
+    assert ledger.stored == len(rows)
+
+
+async def test_workers_say_that_they_live(home, redis_url, bus, tmp_path, oracle, sink):
+    """Each worker has a heartbeat with what it did, and is gone at once when it is stopped."""
+    async with running(home, redis_url, tmp_path):
+        home.change(10)
+        await settled(bus, oracle, sink)
+
+        async def stages():
+            return {pulse.stage for pulse in await read_pulses(bus)} >= {
+                "ingest",
+                "enrich",
+                "store",
+            }
+
+        await until(stages)
+    assert await read_pulses(bus) == []
+
+
+async def test_a_second_ingest_with_the_same_spool_is_refused(
+    home, redis_url, bus, tmp_path, oracle, sink
+):
+    """Two ingests never share a spool."""
+    async with running(home, redis_url, tmp_path):
+        settings = IngestSettings(
+            redis_url=redis_url,
+            worker_name="twin",
+            ha_websocket_url=home.url,
+            ha_access_token=home.token,
+            ingest_spool_path=tmp_path / "spool.db",
+        )
+        with pytest.raises(SpoolInUse):
+            await ingest_room.main(settings, asyncio.Event())
+
+
+async def test_an_emptied_redis_is_filled_again(home, redis_url, bus, tmp_path, oracle, sink):
+    """After FLUSHALL, while all workers go on, the spool is sent again and all is stored."""
+    async with running(home, redis_url, tmp_path):
+        home.change(200)
+        await settled(bus, oracle, sink)
+        await bus.command("FLUSHALL")
+        home.change(200)
+        ledger = await settled(bus, oracle, sink)
+    assert_each_once(oracle, sink)
+    assert ledger.stored == len(stored_rows(sink))
+
+
+async def test_a_restart_of_redis_under_load_loses_nothing(home, tmp_path, oracle, sink):
+    """Redis is killed and comes back with all, or without its tail: all is stored once."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    with RedisServer(folder, appendonly="yes", appendfsync="no") as server:
+        async with connect(server.url) as bus, running(home, server.url, tmp_path):
+            home.set_rate(300)
+            for _ in range(2):
+                before = home.sent
+                await until(lambda before=before: home.sent > before + 150)
+                await asyncio.to_thread(server.kill)
+                during = home.sent
+                await until(lambda during=during: home.sent > during + 100)
+                await asyncio.to_thread(server.start)
+            after = home.sent
+            await until(lambda: home.sent > after + 150)
+            home.set_rate(0)
+            await settled(bus, oracle, sink)
+    assert_each_once(oracle, sink)
+
+
+@pytest.mark.parametrize("stage", ["enrich", "store", "ingest"])
+async def test_a_worker_that_is_killed_under_load_loses_nothing(
+    home, redis_url, bus, tmp_path, oracle, sink, stage
+):
+    """Killed three times at 500 events a second: all that was spooled is stored, none is dead."""
+    workers = WorkerProcesses(
+        tmp_path, REDIS_URL=redis_url, HA_WEBSOCKET_URL=home.url, HA_ACCESS_TOKEN=home.token
+    )
+    async with workers.start("ingest", "enrich", "store"):
+        await until(lambda: home.told, within_s=20)
+        home.set_rate(500)
+        for _ in range(3):
+            before = home.sent
+            await until(lambda before=before: home.sent > before + 400, within_s=20)
+            workers.kill(stage)
+            workers.start(stage)
+            await until(lambda: home.told, within_s=20)
+        before = home.sent
+        await until(lambda: home.sent > before + 400, within_s=20)
+        home.set_rate(0)
+
+        async def quiet():
+            ledger = await read_ledger(bus)
+            return (
+                ledger.in_flight == 0
+                and ledger.captured >= 1000
+                and not spooled_and_not_stored(tmp_path / "spool.db", sink)
+                and (stage == "ingest" or not missing(oracle, sink))
+            )
+
+        await until(quiet, within_s=40, what="that all is stored")
+        ledger = await read_ledger(bus)
+    assert (ledger.unaccounted, ledger.dead, ledger.lost) == (0, 0, 0), ledger
+    if stage != "ingest":  # what ingest had not spooled when it died, only history can give
+        assert_each_once(oracle, sink)
+    assert len(stored_rows(sink)) > 1000
+    assert len({key for key, _ in stored_rows(sink)}) == len(stored_rows(sink))
