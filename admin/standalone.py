@@ -3,11 +3,9 @@
 import asyncio
 import secrets
 import socket
-import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -18,27 +16,19 @@ import admin.__main__ as admin
 import enrich.__main__ as enrich
 import ingest.__main__ as ingest
 import store.__main__ as store
-from admin.cli.ledger import print_table
 from admin.config import Settings as AdminSettings
+from admin.demo import end_after, ledger_at_end, say_when_stored, say_where
 from admin.doctor import Home
 from admin.embedded_redis import EmbeddedRedis, embedded_redis
-from common.bus import Bus, Keys, connect
 from common.config import Settings
 from common.environment import DEFAULT
-from common.errors import BusUnavailable, InvalidSetting
-from common.ledger import Ledger, read_ledger
-from common.lifecycle import Stopped, pause, run
+from common.errors import InvalidSetting
+from common.lifecycle import Stopped, run
 from common.logs import hide, logger, start_logging
 from enrich.config import Settings as EnrichSettings
 from ingest.config import Settings as IngestSettings
 from ingest.simulator.server import Simulator
 from store.config import Settings as StoreSettings
-
-DRAIN_S: Final = 10.0
-"""Seconds that a demo which stops by itself gives the last events."""
-
-QUIET_S: Final = 0.5
-"""Seconds without a new event after which nothing more comes."""
 
 _IN_DATA: Final = {
     "ingest_spool_path": "spool.db",
@@ -218,16 +208,17 @@ async def _demo(  # noqa: PLR0913, PLR0917 - one for each option
         async with (
             embedded_redis(folder / "redis", "everysec", ephemeral=True) as redis,
             simulator.serve() as home,
-            _ledger_at_end(redis.url) as bus,
+            ledger_at_end(redis.url) as bus,
         ):
             rooms = _rooms_of_demo(redis, home, folder, port)
-            start_logging(rooms.admin)
+            url = f"http://127.0.0.1:{rooms.admin.admin_port}/"
+            say_where(url, rooms.admin.admin_token.get_secret_value(), redis.cli)
             async with asyncio.TaskGroup() as tasks:
-                talk = tasks.create_task(_welcome(rooms.admin, redis, bus, started, stop))
+                tasks.create_task(say_when_stored(bus, started, stop))
                 if seconds:
-                    tasks.create_task(_end_after(seconds, home, bus, stop))
+                    silence = partial(home.set_rate, 0)
+                    tasks.create_task(end_after(seconds, silence, bus, stop))
                 await rooms.work(stop)
-                talk.cancel()
 
 
 def _folder(data: Path | None) -> AbstractContextManager[str | Path]:
@@ -265,61 +256,3 @@ def _free(port: int) -> int:
     with listener:
         found: int = listener.getsockname()[1]
         return found
-
-
-async def _welcome(
-    settings: AdminSettings, redis: EmbeddedRedis, bus: Bus, started: float, stop: asyncio.Event
-) -> None:
-    """Say where to look, and when the first event came to rest."""
-    token = settings.admin_token.get_secret_value()
-    url = f"http://127.0.0.1:{settings.admin_port}/"
-    _say(
-        "habus demo: a simulated home, a Redis of its own, all workers in one process.\n\n"
-        f"  dashboard  {url}\n"
-        f"  token      {token}\n\n"
-        "What to try next:\n"
-        f"  curl -H 'Authorization: Bearer {token}' {url}api/v1/ledger\n"
-        f"  {redis.cli} XREVRANGE ha:enriched + - COUNT 1\n\n"
-        "Ctrl-C ends it.\n"
-    )
-    while not stop.is_set() and not (await _ledger(bus)).stored:
-        await pause(stop, 0.05)
-    if not stop.is_set():
-        _say(f"The first event is in the sink, {time.monotonic() - started:.1f} s after the start.")
-
-
-async def _end_after(seconds: float, home: Simulator, bus: Bus, stop: asyncio.Event) -> None:
-    """Let the home fall silent, and the last events come to rest; then stop."""
-    await pause(stop, seconds)
-    home.rate = 0
-    deadline = time.monotonic() + DRAIN_S
-    before, quiet_since = await _ledger(bus), time.monotonic()
-    while not stop.is_set() and time.monotonic() < deadline:
-        await pause(stop, 0.05)
-        now = await _ledger(bus)
-        if now != before or now.in_flight:
-            before, quiet_since = now, time.monotonic()
-        if time.monotonic() - quiet_since > QUIET_S:
-            break
-    stop.set()
-
-
-@asynccontextmanager
-async def _ledger_at_end(url: str) -> AsyncIterator[Bus]:
-    """A bus to look at; when all is over, print where every event is."""
-    async with connect(url, Keys()) as bus:
-        yield bus
-        _say("")
-        print_table(await read_ledger(bus))
-
-
-async def _ledger(bus: Bus) -> Ledger:
-    try:
-        return await read_ledger(bus)
-    except BusUnavailable:
-        return Ledger()
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

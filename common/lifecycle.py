@@ -1,6 +1,7 @@
 """How a worker starts, waits and ends."""
 
 import asyncio
+import gc
 import random
 import signal
 import sys
@@ -38,6 +39,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     A FatalError becomes one sentence; what nobody foresaw, a traceback.
     """
     start_logging()
+    gc.freeze()  # what the imports made stays: no collection need look at it again
     try:
         return asyncio.run(_until_stopped(main))
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last place there is

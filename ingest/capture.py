@@ -106,7 +106,8 @@ class Capture:
                 await self._understand(batch, stop)
                 for text in self._conversation.to_send():
                     await socket.send(text)
-                await asyncio.sleep(max(0.0, PAUSE_S - (time.monotonic() - started)))
+                gather_s = PAUSE_S - (time.monotonic() - started) if frames.is_empty else 0.0
+                await asyncio.sleep(max(0.0, gather_s))
         finally:
             reader.cancel()
             hang_up.cancel()

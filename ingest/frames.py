@@ -1,8 +1,13 @@
 """Frames between the socket's reader, which never waits, and those who understand them."""
 
 import asyncio
+from collections import deque
+from typing import Final
 
 from common.errors import HomeAssistantUnavailable, TransientError
+
+TAKEN_AT_ONCE_BYTES: Final = 1024 * 1024
+"""Frames understood and committed together: with more, delivery would starve meanwhile."""
 
 
 class Frames:
@@ -15,7 +20,7 @@ class Frames:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._frames: list[bytes] = []
+        self._frames: deque[bytes] = deque()
         self._changed = asyncio.Event()
         self._end: TransientError | None = None
         self._is_ended = False
@@ -43,7 +48,7 @@ class Frames:
         self._changed.set()
 
     async def take(self) -> list[bytes]:
-        """Return all frames that wait, at least one; an empty list at the end.
+        """Return frames that wait, in order, at least one; an empty list at the end.
 
         Raises:
             HomeAssistantUnavailable: When the conversation broke, after its last frame.
@@ -51,7 +56,17 @@ class Frames:
         while not self._frames and not self._is_ended:
             self._changed.clear()
             await self._changed.wait()
-        frames, self._frames, self._bytes = self._frames, [], 0
-        if not frames and self._end is not None:
+        if not self._frames and self._end is not None:
             raise self._end
-        return frames
+        taken: list[bytes] = []
+        room = TAKEN_AT_ONCE_BYTES
+        while self._frames and room > 0:
+            taken.append(self._frames.popleft())
+            room -= len(taken[-1])
+        self._bytes -= TAKEN_AT_ONCE_BYTES - room
+        return taken
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame waits."""
+        return not self._frames

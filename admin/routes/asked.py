@@ -23,8 +23,6 @@ def _time(text: object) -> object:
         ValueError: When it is no time in ISO 8601 with a zone.
     """
     if not isinstance(text, str):
-        if text is None:
-            return None
         raise ValueError("must be a text in ISO 8601")
     try:
         when = parse_time(_LOST_PLUS.sub(r"\1+\2", text))

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -25,6 +26,8 @@ class _Thread(threading.local):
 
 
 _thread = _Thread()
+_idle: list[SimpleQueue[Callable[[], None]]] = []
+"""Where threads wait that have made their request: starting one costs more than the request."""
 
 
 class _Http(HTTPConnection):
@@ -56,11 +59,11 @@ POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _HttpPool, "https": _Https
 
 
 async def in_thread(call: Callable[[], T], within_s: float) -> T:
-    """Make one request in a daemon thread of its own and return what it returns.
+    """Make one request in a daemon thread and return what it returns.
 
     Past the deadline its connection is shut, which wakes the thread. A time-out of the socket
-    is for each read and cannot do that. A pool's thread would keep the process from ending
-    while a name is looked up.
+    is for each read and cannot do that. A thread of an executor would keep the process from
+    ending while a name is looked up.
 
     Raises:
         DeadlinePassed: When it took too long.
@@ -87,7 +90,7 @@ async def in_thread(call: Callable[[], T], within_s: float) -> T:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, result, problem)
 
-    threading.Thread(target=run, name="sink-request", daemon=True).start()
+    _start(run)
     try:
         async with asyncio.timeout(within_s):
             return await future
@@ -96,6 +99,26 @@ async def in_thread(call: Callable[[], T], within_s: float) -> T:
     finally:
         if not future.done() or future.cancelled():
             _cut(connections)
+
+
+def _start(call: Callable[[], None]) -> None:
+    try:
+        calls = _idle.pop()
+    except IndexError:
+        calls = SimpleQueue()
+        threading.Thread(target=_work, args=(calls,), daemon=True).start()
+    calls.put(call)
+
+
+def _work(calls: SimpleQueue[Callable[[], None]]) -> None:
+    me = threading.current_thread()
+    while True:
+        me.name = "sink-idle"
+        call = calls.get()
+        me.name = "sink-request"
+        call()
+        del call  # and with it what was sent
+        _idle.append(calls)
 
 
 def _cut(connections: list[HTTPConnection]) -> None:

@@ -102,5 +102,6 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
         # From FastAPI 0.16x on a router that was included is one route that holds others.
         contexts = getattr(route, "effective_route_contexts", None)
         for one in contexts() if contexts else [route]:
-            found += [(method, one.path) for method in sorted(one.methods or ())]
+            methods: set[str] = getattr(one, "methods", None) or set()
+            found += [(method, getattr(one, "path", "")) for method in sorted(methods)]
     return found

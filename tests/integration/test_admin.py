@@ -133,7 +133,7 @@ async def test_a_taken_port_is_said_in_one_sentence(tmp_path, redis_url):
 
 def test_addresses_for_a_browser():
     """What is listened on becomes an address that a browser here can open."""
-    for host, name in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")):
+    for host, name in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")):  # noqa: S104 - closed again at once
         try:
             listener = listen(host, 0)
         except InvalidSetting:

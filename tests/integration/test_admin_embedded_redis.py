@@ -1,10 +1,7 @@
 """A Redis of our own: it keeps, it is private, and it never outlives us."""
 
 import asyncio
-import os
-import signal
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,7 +24,8 @@ def server():
     return require("redis-server", "valkey-server")
 
 
-async def test_it_keeps_what_it_was_told(server, tmp_path):
+@pytest.mark.usefixtures("server")
+async def test_it_keeps_what_it_was_told(tmp_path):
     """What one run wrote, the next one reads; it refuses when full and is nobody else's."""
     folder = tmp_path / "redis"
     async with embedded_redis(folder, "always", ephemeral=False) as redis:
@@ -47,7 +45,8 @@ async def test_it_keeps_what_it_was_told(server, tmp_path):
         assert await bus.command("GET", "a") == b"b"
 
 
-async def test_a_deep_folder_gets_a_port(server, tmp_path):
+@pytest.mark.usefixtures("server")
+async def test_a_deep_folder_gets_a_port(tmp_path):
     """A socket's path has at most 107 bytes; beyond it a loopback port serves."""
     folder = tmp_path / ("x" * 100)
     async with embedded_redis(folder, "everysec", ephemeral=False) as redis:
@@ -57,7 +56,8 @@ async def test_a_deep_folder_gets_a_port(server, tmp_path):
             await bus.ping()
 
 
-async def test_two_cannot_use_one_folder(server, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("server")
+async def test_two_cannot_use_one_folder(tmp_path, monkeypatch):
     """The second is refused with the folder's name, and the first goes on."""
     monkeypatch.setattr(room, "STOP_S", 0.2)
     async with embedded_redis(tmp_path, "everysec", ephemeral=False) as redis:
@@ -68,7 +68,8 @@ async def test_two_cannot_use_one_folder(server, tmp_path, monkeypatch):
             await bus.ping()
 
 
-async def test_a_server_that_does_not_start_says_where_to_look(server, tmp_path):
+@pytest.mark.usefixtures("server")
+async def test_a_server_that_does_not_start_says_where_to_look(tmp_path):
     """A damaged file is not lost in silence."""
     folder = tmp_path / "appendonlydir"
     folder.mkdir()
@@ -78,7 +79,8 @@ async def test_a_server_that_does_not_start_says_where_to_look(server, tmp_path)
             pass
 
 
-async def test_it_ends_when_we_are_killed(server, tmp_path):
+@pytest.mark.usefixtures("server")
+async def test_it_ends_when_we_are_killed(tmp_path):
     """Also SIGKILL leaves no server behind, and the folder is free again."""
     code = (
         "import asyncio, sys\n"
@@ -90,14 +92,15 @@ async def test_it_ends_when_we_are_killed(server, tmp_path):
         "        await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[2],
-    ) as process:
-        assert await asyncio.to_thread(process.stdout.readline) == b"up\n"
-        os.kill(process.pid, signal.SIGKILL)
+    )
+    while await process.stdout.readline() != b"up\n":
+        assert not process.stdout.at_eof()
+    process.kill()
+    await process.communicate()
     async with (
         embedded_redis(tmp_path, "always", ephemeral=False) as redis,
         connect(redis.url) as bus,
@@ -135,7 +138,8 @@ async def test_the_wheels_server_is_taken_when_it_starts(tmp_path, monkeypatch):
         assert await find_server() == (str(binary) if found else None)
 
 
-async def test_it_waits_for_the_one_that_is_ending(server, tmp_path):
+@pytest.mark.usefixtures("server")
+async def test_it_waits_for_the_one_that_is_ending(tmp_path):
     """A restart does not stumble over the server that the last run is still ending."""
     first = asyncio.Event()
 

@@ -24,8 +24,11 @@ HABUS = [sys.executable, "-c", "from admin.cli import main; main()"]
 
 def habus(*words, **environment):
     """Start a command in an environment that holds no settings but these."""
+    kept = ("PATH", "HOME", "PYTHONPATH")
     clean = {
-        name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ
+        name: value
+        for name, value in os.environ.items()
+        if name in kept or name.startswith("COVERAGE")
     }
     return subprocess.Popen(
         [*HABUS, *words],
@@ -59,7 +62,8 @@ async def test_a_demo_stores_and_balances(tmp_path, server):
     assert counts["captured"] > 20
     assert counts["stored"] == counts["captured"]
     assert counts["unaccounted"] == 0
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("habus-demo-*"))
+    assert not (tmp_path / "data").exists()
     assert ("NOTHING IS KEPT" in err) == (not server)
 
 

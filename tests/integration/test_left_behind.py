@@ -78,9 +78,7 @@ async def abandon(bus, owner, count):
     """Make the first entries those of a worker that has not been heard of for an hour."""
     entries = await bus.command("XRANGE", KEYS.raw, "-", "+", "COUNT", count)
     ids = [entry_id for entry_id, _ in entries]
-    await bus.command(
-        *("XCLAIM", KEYS.raw, ENRICH, owner, 0, *ids, "IDLE", 3_600_000, "JUSTID")
-    )
+    await bus.command(*("XCLAIM", KEYS.raw, ENRICH, owner, 0, *ids, "IDLE", 3_600_000, "JUSTID"))
     return ids
 
 
@@ -128,9 +126,7 @@ async def test_an_entry_that_kills_is_buried_and_no_other(bus, position, max_dea
     assert await field_values(bus, KEYS.dead, "dead_reason") == ["delivery_limit"]
     assert await field_values(bus, KEYS.dead, "dead_deliveries") == [str(max_deaths + 1)]
     forwarded = await field_values(bus, KEYS.enriched, "id")
-    assert sorted(forwarded) == sorted(
-        event(n).id for n in range(1, 101) if n != position
-    )
+    assert sorted(forwarded) == sorted(event(n).id for n in range(1, 101) if n != position)
     ledger = await balanced(bus)
     assert (ledger.enriched, ledger.dead) == (99, 1)
 

@@ -481,9 +481,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(age=st.integers(-3, 4), full=st.booleans())
     def trim(self, age, full):
         """Only rows that were sent go, oldest first, and never the last."""
-        gone = self.run(
-            self.spool.trim(self.sent, START_MS + age, 0 if full else NEVER)
-        )
+        gone = self.run(self.spool.trim(self.sent, START_MS + age, 0 if full else NEVER))
         assert gone <= self.sent
         assert gone < max(1, len(self.rows))
         if not full:

@@ -34,53 +34,70 @@ pytestmark = pytest.mark.integration
 KEYS = Keys()
 
 
-@pytest.fixture
-def oracle(tmp_path):
-    return tmp_path / "oracle"
+class Pipeline:
+    """A simulated home, an empty Redis, and the three workers between them."""
 
+    def __init__(self, home, bus, redis_url, folder):
+        self.home = home
+        self.bus = bus
+        self.redis_url = redis_url
+        self.folder = folder
+        self.oracle = folder / "oracle"
+        self.sink = folder / "events.db"
+        self.spool = folder / "spool.db"
 
-@pytest.fixture
-def sink(tmp_path):
-    return tmp_path / "events.db"
+    def ingest(self, **changed):
+        return IngestSettings(**{
+            "redis_url": self.redis_url,
+            "worker_name": "test",
+            "ha_websocket_url": self.home.url,
+            "ha_access_token": self.home.token,
+            "ingest_spool_path": self.spool,
+            **changed,
+        })
 
+    @asynccontextmanager
+    async def running(self, **ingest):
+        """All three workers in this process, as `habus run` has them."""
+        stop = asyncio.Event()
+        shared = {"redis_url": self.redis_url, "worker_name": "test"}
+        store = StoreSettings(**shared, store_sink="sqlite", store_sqlite_path=self.sink)
+        async with asyncio.TaskGroup() as workers:
+            for main, settings in (
+                (ingest_room.main, self.ingest(**ingest)),
+                (enrich_room.main, EnrichSettings(**shared)),
+                (store_room.main, store),
+            ):
+                workers.create_task(ending(main(settings, stop)))
+            try:
+                await until(lambda: self.home.told, what="the subscription")
+                yield
+            finally:
+                stop.set()
 
-@pytest.fixture
-async def home(oracle):
-    settings = HomeSettings(rate=0, oracle=str(oracle), linger_s=0.1, auth_timeout_s=5.0)
-    async with Simulator(settings).serve() as living:
-        yield living
+    async def settled(self):
+        """Wait until all that was sent is stored, and nothing is in flight."""
 
+        async def idle():
+            ledger = await read_ledger(self.bus)
+            return not self.missing() and ledger.captured and ledger.in_flight == 0
 
-@pytest.fixture
-async def bus(redis_url):
-    async with connect(redis_url) as opened:
-        yield opened
+        await until(idle, within_s=30, what="that all is stored")
+        ledger = await read_ledger(self.bus)
+        assert (ledger.unaccounted, ledger.lost) == (0, 0), ledger
+        return ledger
 
+    def missing(self):
+        return missing(self.oracle, self.sink)
 
-@asynccontextmanager
-async def running(home, redis_url, tmp_path, **ingest):
-    """All three workers in this process, as `habus run` has them."""
-    stop = asyncio.Event()
-    shared = {"redis_url": redis_url, "worker_name": "test"}
-    file = {"store_sink": "sqlite", "store_sqlite_path": tmp_path / "events.db"}
-    conversation = {
-        "ha_websocket_url": home.url,
-        "ha_access_token": home.token,
-        "ingest_spool_path": tmp_path / "spool.db",
-        **ingest,
-    }
-    async with asyncio.TaskGroup() as workers:
-        for main, settings in (
-            (ingest_room.main, IngestSettings(**shared, **conversation)),
-            (enrich_room.main, EnrichSettings(**shared)),
-            (store_room.main, StoreSettings(**shared, **file)),
-        ):
-            workers.create_task(ending(main(settings, stop)))
-        try:
-            await until(lambda: home.told, what="the subscription")
-            yield
-        finally:
-            stop.set()
+    def assert_each_once(self):
+        return assert_each_once(self.oracle, self.sink)
+
+    def stored(self, event_type="state_changed"):
+        return stored_rows(self.sink, event_type)
+
+    async def registry_version(self):
+        return await self.bus.read_field(KEYS.registry, "version")
 
 
 async def ending(worker):
@@ -88,171 +105,161 @@ async def ending(worker):
         await worker
 
 
-async def settled(bus, oracle, sink):
-    """Wait until all that was sent is stored, and nothing is in flight."""
-
-    async def idle():
-        ledger = await read_ledger(bus)
-        return not missing(oracle, sink) and ledger.captured and ledger.in_flight == 0
-
-    await until(idle, within_s=30, what="that all is stored")
-    ledger = await read_ledger(bus)
-    assert (ledger.unaccounted, ledger.lost) == (0, 0), ledger
-    return ledger
+@pytest.fixture
+async def home(tmp_path):
+    settings = HomeSettings(
+        rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, auth_timeout_s=5.0
+    )
+    async with Simulator(settings).serve() as living:
+        yield living
 
 
-async def test_each_change_is_stored_once(home, redis_url, bus, tmp_path, oracle, sink):
+@pytest.fixture
+async def pipe(home, redis_url, tmp_path):
+    async with connect(redis_url) as bus:
+        yield Pipeline(home, bus, redis_url, tmp_path)
+
+
+async def test_each_change_is_stored_once(pipe, home):
     """What the home numbered stands in the sink, each once, with its state and its time."""
-    async with running(home, redis_url, tmp_path):
+    async with pipe.running():
         for _ in range(20):
             home.change(50)
             await asyncio.sleep(0)
-        ledger = await settled(bus, oracle, sink)
-    assert assert_each_once(oracle, sink) == 1000
-    assert ledger.stored == len(stored_rows(sink))
+        ledger = await pipe.settled()
+    assert pipe.assert_each_once() == 1000
+    assert ledger.stored == len(pipe.stored())
     assert (ledger.dead, ledger.filtered) == (0, 0)
 
 
 @pytest.mark.parametrize("how", ["abort", "eof", "hang_up", "1012"])
-async def test_a_lost_connection_loses_and_doubles_nothing(
-    home, redis_url, bus, tmp_path, oracle, sink, how
-):
+async def test_a_lost_connection_loses_and_doubles_nothing(pipe, home, how):
     """What came before a reconnect and what comes after it is stored once, the snapshot too."""
-    async with running(home, redis_url, tmp_path):
+    async with pipe.running():
         for _ in range(2):
             home.change(100)
-            await settled(bus, oracle, sink)
+            await pipe.settled()
             home.drop(how)
             await until(lambda: not home.told)
             await until(lambda: home.told, within_s=20, what="the reconnect")
         home.change(100)
-        ledger = await settled(bus, oracle, sink)
-    assert_each_once(oracle, sink)
-    assert ledger.stored == len(stored_rows(sink))
+        ledger = await pipe.settled()
+    pipe.assert_each_once()
+    assert ledger.stored == len(pipe.stored())
     assert ledger.duplicates > 0
 
 
-async def test_what_is_sent_twice_is_stored_once(home, redis_url, bus, tmp_path, oracle, sink):
+async def test_what_is_sent_twice_is_stored_once(pipe, home):
     """A double of the live stream is dropped at the door and counted."""
     home.misbehave(twice=True)
-    async with running(home, redis_url, tmp_path):
+    async with pipe.running():
         home.change(200)
-        ledger = await settled(bus, oracle, sink)
-    assert_each_once(oracle, sink)
+        ledger = await pipe.settled()
+    pipe.assert_each_once()
     assert ledger.duplicates >= 200
-    assert ledger.stored == len(stored_rows(sink))
+    assert ledger.stored == len(pipe.stored())
 
 
-async def test_removals_and_renames_are_stored(home, redis_url, bus, tmp_path, oracle, sink):
+async def test_removals_and_renames_are_stored(pipe, home):
     """An entity that goes, or gets another id, is seen to go and to come."""
-    async with running(home, redis_url, tmp_path):
+    async with pipe.running():
         home.change(100)
         gone, old = sorted(home.home.lives)[:2]
         home.remove(gone)
         home.rename(old, "sensor.renamed")
-        await settled(bus, oracle, sink)
-    assert_each_once(oracle, sink)
+        await pipe.settled()
+    pipe.assert_each_once()
     states = {}
-    for (us, entity_id), state in sorted(stored_rows(sink)):
+    for (us, entity_id), state in sorted(pipe.stored()):
         states[entity_id] = (us, state)
     assert states[gone][1] is None
     assert states[old][1] is None
     assert states["sensor.renamed"][1] is not None
 
 
-async def test_the_registries_stand_on_the_bus_before_the_first_event(
-    home, redis_url, bus, tmp_path, oracle, sink
-):
+async def test_the_registries_stand_on_the_bus_before_the_first_event(pipe, home):
     """Areas are known when the first states are enriched."""
-    async with running(home, redis_url, tmp_path):
-        await settled(bus, oracle, sink)
-        registry = Registry.decode(await bus.read_hash(KEYS.registry))
+    async with pipe.running():
+        await pipe.settled()
+        registry = Registry.decode(await pipe.bus.read_hash(KEYS.registry))
     assert len(registry.areas) == 8
     assert registry.version > 0
 
 
 @pytest.mark.xfail(strict=True, reason="the questions wait for the next frame before they are sent")
-async def test_a_change_of_a_registry_is_read_in_a_quiet_home(
-    home, redis_url, bus, tmp_path, oracle, sink
-):
+async def test_a_change_of_a_registry_is_read_in_a_quiet_home(pipe, home):
     """An entity that moves to another area is known there soon, though no state changes."""
-    async with running(home, redis_url, tmp_path):
-        await settled(bus, oracle, sink)
-        before = await bus.read_field(KEYS.registry, "version")
+    async with pipe.running():
+        await pipe.settled()
+        before = await pipe.registry_version()
         entity = next(e for e in sorted(home.home.lives) if e.startswith("sensor."))
         home.move(entity, "kitchen")
 
         async def renewed():
-            return await bus.read_field(KEYS.registry, "version") != before
+            return await pipe.registry_version() != before
 
         await until(renewed, within_s=5, what="the new registry")
 
 
-async def test_a_change_of_a_registry_is_read_while_events_go_on(
-    home, redis_url, bus, tmp_path, oracle, sink
-):
+async def test_a_change_of_a_registry_is_read_while_events_go_on(pipe, home):
     """An entity that moves to another area is known there soon."""
-    async with running(home, redis_url, tmp_path):
-        await settled(bus, oracle, sink)
-        before = await bus.read_field(KEYS.registry, "version")
-        home.move(sorted(home.home.lives)[0], "kitchen")
+    async with pipe.running():
+        await pipe.settled()
+        before = await pipe.registry_version()
+        home.move(min(home.home.lives), "kitchen")
         home.set_rate(20)
 
         async def renewed():
-            return await bus.read_field(KEYS.registry, "version") != before
+            return await pipe.registry_version() != before
 
         await until(renewed, what="the new registry")
         home.set_rate(0)
-        await settled(bus, oracle, sink)
+        await pipe.settled()
 
 
-async def test_other_event_types_are_stored_too(home, redis_url, bus, tmp_path, oracle, sink):
+async def test_other_event_types_are_stored_too(pipe, home):
     """What the user asks for beside state changes is captured."""
     types = ("state_changed", "call_service", "automation_triggered")
-    async with running(home, redis_url, tmp_path, ha_event_types=types):
+    async with pipe.running(ha_event_types=types):
         home.automation()
-        await until(lambda: stored_rows(sink, "automation_triggered"))
-        await settled(bus, oracle, sink)
-    assert stored_rows(sink, "call_service") or stored_rows(sink, "automation_triggered")
+        await until(lambda: pipe.stored("automation_triggered"))
+        await pipe.settled()
+    assert pipe.stored("call_service") or pipe.stored("automation_triggered")
 
 
-async def test_what_is_no_event_becomes_a_letter_of_ingest(
-    home, redis_url, bus, tmp_path, oracle, sink
-):
+async def test_what_is_no_event_becomes_a_letter_of_ingest(pipe, home):
     """A message of a live subscription that cannot be read is buried at the door, and seen."""
-    async with running(home, redis_url, tmp_path):
+    async with pipe.running():
         home.change(10)
         home.send_rubbish("no_time")
         home.change(10)
 
         async def buried():
-            return await DeadLetters(bus).page(Filter(stage=INGEST), 10)
+            return await DeadLetters(pipe.bus).page(Filter(stage=INGEST), 10)
 
         await until(buried)
-        ledger = await settled(bus, oracle, sink)
+        ledger = await pipe.settled()
         [letter] = await buried()
     assert (letter.reason, letter.worker, ledger.dead) == ("malformed_event", "test", 1)
     assert "sensor.odd" in letter.fields["data"]
 
 
 @pytest.mark.parametrize("kind", ["not_json", "bad_utf8", "truncated"])
-async def test_a_broken_conversation_is_begun_anew(
-    home, redis_url, bus, tmp_path, oracle, sink, kind
-):
+async def test_a_broken_conversation_is_begun_anew(pipe, home, kind):
     """A frame that is no JSON is no event: hang up, come back, bury nothing."""
-    async with running(home, redis_url, tmp_path):
+    async with pipe.running():
         home.change(20)
-        await settled(bus, oracle, sink)
+        await pipe.settled()
         [client] = home.clients
         home.send_rubbish(kind)
         await until(lambda: client not in home.clients and home.told, within_s=20)
         home.change(20)
-        ledger = await settled(bus, oracle, sink)
-    assert_each_once(oracle, sink)
+        ledger = await pipe.settled()
+    pipe.assert_each_once()
     assert ledger.dead == 0
 
 
-async def test_a_refused_token_is_tried_once(home, redis_url, bus, tmp_path):
+async def test_a_refused_token_is_tried_once(pipe, home):
     """After `auth_invalid` ingest ends with a message; a second try could get us banned."""
     met = []
     meet = home._meet
@@ -264,31 +271,25 @@ async def test_a_refused_token_is_tried_once(home, redis_url, bus, tmp_path):
     home._meet = counting
     await home.stop_listening()
     await home.listen()
-    settings = IngestSettings(
-        redis_url=redis_url,
-        worker_name="test",
-        ha_websocket_url=home.url,
-        ha_access_token="wrong",
-        ingest_spool_path=tmp_path / "spool.db",
-    )
+    settings = pipe.ingest(ha_access_token="wrong")
     with pytest.raises(ExceptionGroup) as caught:
         await ingest_room.main(settings, asyncio.Event())
     assert caught.group_contains(AuthenticationFailed, match="HA_ACCESS_TOKEN")
     assert len(met) == 1
 
 
-async def test_what_a_rule_leaves_out_is_counted(home, redis_url, bus, tmp_path, oracle, sink):
+async def test_what_a_rule_leaves_out_is_counted(pipe, home):
     """Entities that are excluded are not stored, and the ledger says how many events that was."""
-    async with running(home, redis_url, tmp_path, ha_include_domains=("light",)):
+    async with pipe.running(ha_include_domains=("light",)):
         home.change(300)
 
         async def quiet():
-            ledger = await read_ledger(bus)
+            ledger = await read_ledger(pipe.bus)
             return ledger.captured >= 300 and ledger.in_flight == 0
 
         await until(quiet, within_s=20)
-        ledger = await read_ledger(bus)
-    rows = stored_rows(sink)
+        ledger = await read_ledger(pipe.bus)
+    rows = pipe.stored()
     assert rows
     assert {entity_id.partition(".")[0] for (_, entity_id), _ in rows} == {"light"}
     assert ledger.unaccounted == 0
@@ -296,57 +297,49 @@ async def test_what_a_rule_leaves_out_is_counted(home, redis_url, bus, tmp_path,
     assert ledger.stored == len(rows)
 
 
-async def test_workers_say_that_they_live(home, redis_url, bus, tmp_path, oracle, sink):
+async def test_workers_say_that_they_live(pipe, home):
     """Each worker has a heartbeat with what it did, and is gone at once when it is stopped."""
-    async with running(home, redis_url, tmp_path):
+    async with pipe.running():
         home.change(10)
-        await settled(bus, oracle, sink)
+        await pipe.settled()
 
         async def stages():
-            return {pulse.stage for pulse in await read_pulses(bus)} >= {
+            return {pulse.stage for pulse in await read_pulses(pipe.bus)} >= {
                 "ingest",
                 "enrich",
                 "store",
             }
 
         await until(stages)
-    assert await read_pulses(bus) == []
+    assert await read_pulses(pipe.bus) == []
 
 
-async def test_a_second_ingest_with_the_same_spool_is_refused(
-    home, redis_url, bus, tmp_path, oracle, sink
-):
+async def test_a_second_ingest_with_the_same_spool_is_refused(pipe, home):
     """Two ingests never share a spool."""
-    async with running(home, redis_url, tmp_path):
-        settings = IngestSettings(
-            redis_url=redis_url,
-            worker_name="twin",
-            ha_websocket_url=home.url,
-            ha_access_token=home.token,
-            ingest_spool_path=tmp_path / "spool.db",
-        )
+    async with pipe.running():
+        settings = pipe.ingest(worker_name="twin")
         with pytest.raises(SpoolInUse):
             await ingest_room.main(settings, asyncio.Event())
 
 
-async def test_an_emptied_redis_is_filled_again(home, redis_url, bus, tmp_path, oracle, sink):
+async def test_an_emptied_redis_is_filled_again(pipe, home):
     """After FLUSHALL, while all workers go on, the spool is sent again and all is stored."""
-    async with running(home, redis_url, tmp_path):
+    async with pipe.running():
         home.change(200)
-        await settled(bus, oracle, sink)
-        await bus.command("FLUSHALL")
+        await pipe.settled()
+        await pipe.bus.command("FLUSHALL")
         home.change(200)
-        ledger = await settled(bus, oracle, sink)
-    assert_each_once(oracle, sink)
-    assert ledger.stored == len(stored_rows(sink))
+        ledger = await pipe.settled()
+    pipe.assert_each_once()
+    assert ledger.stored == len(pipe.stored())
 
 
-async def test_a_restart_of_redis_under_load_loses_nothing(home, tmp_path, oracle, sink):
+async def test_a_restart_of_redis_under_load_loses_nothing(pipe, home):
     """Redis is killed and comes back with all, or without its tail: all is stored once."""
-    folder = tmp_path / "redis"
+    folder = pipe.folder / "redis"
     folder.mkdir()
     with RedisServer(folder, appendonly="yes", appendfsync="no") as server:
-        async with connect(server.url) as bus, running(home, server.url, tmp_path):
+        async with connect(server.url) as pipe.bus, pipe.running():
             home.set_rate(300)
             for _ in range(2):
                 before = home.sent
@@ -358,17 +351,15 @@ async def test_a_restart_of_redis_under_load_loses_nothing(home, tmp_path, oracl
             after = home.sent
             await until(lambda: home.sent > after + 150)
             home.set_rate(0)
-            await settled(bus, oracle, sink)
-    assert_each_once(oracle, sink)
+            await pipe.settled()
+    pipe.assert_each_once()
 
 
 @pytest.mark.parametrize("stage", ["enrich", "store", "ingest"])
-async def test_a_worker_that_is_killed_under_load_loses_nothing(
-    home, redis_url, bus, tmp_path, oracle, sink, stage
-):
+async def test_a_worker_that_is_killed_under_load_loses_nothing(pipe, home, stage):
     """Killed three times at 500 events a second: all that was spooled is stored, none is dead."""
     workers = WorkerProcesses(
-        tmp_path, REDIS_URL=redis_url, HA_WEBSOCKET_URL=home.url, HA_ACCESS_TOKEN=home.token
+        pipe.folder, REDIS_URL=pipe.redis_url, HA_WEBSOCKET_URL=home.url, HA_ACCESS_TOKEN=home.token
     )
     async with workers.start("ingest", "enrich", "store"):
         await until(lambda: home.told, within_s=20)
@@ -384,18 +375,18 @@ async def test_a_worker_that_is_killed_under_load_loses_nothing(
         home.set_rate(0)
 
         async def quiet():
-            ledger = await read_ledger(bus)
+            ledger = await read_ledger(pipe.bus)
             return (
                 ledger.in_flight == 0
                 and ledger.captured >= 1000
-                and not spooled_and_not_stored(tmp_path / "spool.db", sink)
-                and (stage == "ingest" or not missing(oracle, sink))
+                and not spooled_and_not_stored(pipe.spool, pipe.sink)
+                and (stage == "ingest" or not pipe.missing())
             )
 
         await until(quiet, within_s=40, what="that all is stored")
-        ledger = await read_ledger(bus)
+        ledger = await read_ledger(pipe.bus)
     assert (ledger.unaccounted, ledger.dead, ledger.lost) == (0, 0, 0), ledger
     if stage != "ingest":  # what ingest had not spooled when it died, only history can give
-        assert_each_once(oracle, sink)
-    assert len(stored_rows(sink)) > 1000
-    assert len({key for key, _ in stored_rows(sink)}) == len(stored_rows(sink))
+        pipe.assert_each_once()
+    assert len(pipe.stored()) > 1000
+    assert len({key for key, _ in pipe.stored()}) == len(pipe.stored())

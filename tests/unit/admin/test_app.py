@@ -3,11 +3,16 @@
 import re
 
 import pytest
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, TypeAdapter
 from structlog.testing import capture_logs
 
-from admin.frame import MAX_BODY_BYTES
-from admin.security import COOKIE
+from admin import failure, health, known
+from admin.frame import MAX_BODY_BYTES, Frame
+from admin.routes import dead_letters, entities, events, streams
+from admin.routes import health as health_routes
+from admin.security import COOKIE, Hosts
+from common.errors import CountChanged, InvalidSetting
 from tests.fakes.desk import TOKEN, admin_on, routes_of
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
@@ -92,6 +97,8 @@ async def test_refusals_have_one_shape(admin):
     refused = await client.delete(f"{API}/ledger")
     is_failure(refused, 405, "METHOD_NOT_ALLOWED")
     assert refused.headers["allow"] == "GET"
+    refused = await client.put(f"{API}/dead-letters/1-1")
+    assert refused.headers["allow"] == "GET, DELETE"
     said = is_failure(await client.get(f"{API}/events?limit=0"), 422, "VALIDATION_ERROR")
     assert said["error"]["details"]["errors"][0]["field"] == "limit"
     is_failure(
@@ -131,6 +138,47 @@ async def test_a_defect_is_a_sentence_and_a_number(admin):
     assert "the-inner-cause" not in answer.text
     assert said["correlation_id"] == "a-b.c:1"
     assert [line for line in lines if line["log_level"] == "error" and line["exc_info"]]
+
+
+async def test_an_answer_that_breaks_half_way_is_logged(admin):
+    """What has begun cannot become a refusal; the log says what happened."""
+
+    async def halves():
+        yield b"half"
+        raise RuntimeError("the-inner-cause")
+
+    admin.app.get("/half")(lambda: StreamingResponse(halves()))
+    with capture_logs() as lines:
+        answer = await admin.client.get("/half")
+    assert answer.content == b"half"
+    assert [line for line in lines if line["log_level"] == "error"]
+
+
+async def test_errors_of_the_pipeline_have_their_status(admin):
+    """A changed count is 409 with the count; what only the owner can mend is 503."""
+
+    def changed():
+        raise CountChanged(3)
+
+    def refused():
+        raise InvalidSetting("REDIS_URL: Redis refuses us")
+
+    admin.app.get("/changed")(changed)
+    admin.app.get("/refused")(refused)
+    said = is_failure(await admin.client.get("/changed"), 409, "COUNT_CHANGED")
+    assert said["error"]["details"] == {"count": 3}
+    is_failure(await admin.client.get("/refused"), 503, "SERVICE_UNAVAILABLE")
+
+
+async def test_only_requests_are_framed(admin):
+    """What is no HTTP request goes on as it is."""
+    seen = []
+
+    async def app(scope, _receive, _send):
+        seen.append(scope)
+
+    await Frame(app, Hosts())({"type": "lifespan"}, None, None)
+    assert seen == [{"type": "lifespan"}]
 
 
 @pytest.mark.parametrize("given", ["", "two words", "a" * 65, "new\tline", "<b>"])
@@ -282,15 +330,20 @@ async def test_openapi_describes_every_route_with_examples(admin):
     assert "HTTPValidationError" not in api["components"]["schemas"]
 
 
-async def test_examples_are_valid(admin):
+def test_examples_are_valid():
     """What the description shows as an example is what its model takes."""
-    from admin import health, known
-    from admin.routes import dead_letters, events, streams
-    from admin.routes import health as routes
-
     models = [
         model
-        for module in (health, known, dead_letters, events, streams, routes)
+        for module in (
+            failure,
+            health,
+            known,
+            dead_letters,
+            entities,
+            events,
+            streams,
+            health_routes,
+        )
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
     ]

@@ -93,6 +93,7 @@ async def test_forwarding_is_the_same_as_sending(admin):
         ({"data": {"entity_id": "a.b", "new_state": 1}}, "new_state"),
         ({"data": {"entity_id": "a.b", "new_state": {"state": 21.4}}}, "state"),
         ({"time_fired": "yesterday"}, "ISO 8601"),
+        ({"time_fired": 1_795_000_000}, "ISO 8601"),
         ({"time_fired": "2026-11-20T16:44:34"}, "zone"),
         ({"origin": "elsewhere"}, "origin"),
         ({"data": {"entity_id": "a.b", "x": math.nan}}, "JSON"),
@@ -112,9 +113,8 @@ async def test_what_is_no_event_is_refused(admin, change, word):
 
 async def test_entries_come_in_pages(admin):
     """Each entry stands on exactly one page, newest first."""
-    sent = []
-    for _ in range(5):
-        sent.append((await admin.client.post(f"{API}/events", json=CHANGE)).json()["stream_id"])
+    answers = [await admin.client.post(f"{API}/events", json=CHANGE) for _ in range(5)]
+    sent = [answer.json()["stream_id"] for answer in answers]
     seen, cursor, pages = [], None, 0
     while pages == 0 or cursor:
         parameters = {"limit": 2} | ({"cursor": cursor} if cursor else {})
@@ -130,6 +130,23 @@ async def test_a_cursor_is_an_entry_id(admin, cursor):
     """Nothing else reaches Redis."""
     answer = await admin.client.get(f"{API}/streams/raw/entries", params={"cursor": cursor})
     assert answer.status_code == 422
+
+
+async def test_before_the_first_entry_there_is_nothing(admin):
+    """Redis does not take that question, so the answer is ours."""
+    await buried(admin)
+    for path in ("streams/dead/entries", "dead-letters"):
+        page = (await admin.client.get(f"{API}/{path}?cursor=0-0")).json()
+        assert page.pop("next_cursor") is None
+        assert list(page.values()) == [[]]
+
+
+async def test_a_letter_without_data_is_shown(admin):
+    """Whatever stands in the stream of the dead can be looked at."""
+    await admin.bus.command("XADD", admin.bus.keys.dead, "1-1", "dead_detail", "no json")
+    letter = (await admin.client.get(f"{API}/dead-letters/1-1")).json()
+    assert letter["event"] == {}
+    assert letter["detail"] == "no json"
 
 
 async def test_streams_are_told_in_rediss_words(admin):

@@ -1,0 +1,379 @@
+"""What `habus` prints, and with which exit code it ends."""
+
+import asyncio
+import io
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from admin.cli import dead_letters, main
+from common.bus import ENRICH, Consumer, DeadLetters, Filter, Streams, connect
+from common.errors import PointRejected
+from common.heartbeat import Heartbeat
+from common.ledger import read_ledger
+from common.sink.sqlite import SqliteSink
+from tests.fakes.enriched import state_change
+from tests.fakes.servers import free_port
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path, redis_url):
+    """The settings of a stack whose sink is a file."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "REDIS_URL": redis_url,
+        "STORE_SINK": "sqlite",
+        "STORE_SQLITE_PATH": str(tmp_path / "events.db"),
+        "COLUMNS": "200",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HA_ACCESS_TOKEN", raising=False)
+    return redis_url
+
+
+@pytest.fixture
+def habus(environment, monkeypatch, capsys):
+    """Call `habus` with words; returns exit code, what it printed, and what it complained."""
+    assert environment
+
+    def call(*words, given=""):
+        monkeypatch.setattr(sys, "argv", ["habus", *words])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return ended.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+def on_bus(redis_url, work):
+    """Do something with the bus, outside of any command."""
+
+    async def call():
+        async with connect(redis_url) as bus:
+            return await work(bus)
+
+    return asyncio.run(call())
+
+
+async def bury_all(bus):
+    """Bury what waits in the inbox as `enrich` would; return the ids of all letters."""
+    stop = asyncio.Event()
+    if (await read_ledger(bus)).in_flight:
+        consumer = Consumer(bus, ENRICH, "me")
+        async for batch in consumer.batches(stop):
+            causes = [PointRejected("too hot", "too_large")] * len(batch)
+            await consumer.forward(batch, causes, bus.keys.dead, stop)
+            break
+    return [letter.id for letter in await DeadLetters(bus).page(Filter(), 100)]
+
+
+def test_help_names_every_command(habus):
+    """Every REST action has its twin here."""
+    _, out, _ = habus("--help")
+    for name in ("run", "demo", "doctor", "healthcheck", "streams", "tail", "events", "send",
+                 "ledger", "dead", "version"):  # fmt: skip
+        assert name in out
+    _, out, _ = habus("dead", "--help")
+    for name in ("list", "show", "replay", "purge"):
+        assert name in out
+
+
+def test_help_loads_nothing_heavy():
+    """What only a command needs is loaded by that command: the help comes at once."""
+    code = (
+        "import sys\n"
+        "import admin.cli\n"
+        "heavy = {'redis', 'fastapi', 'pydantic', 'uvicorn', 'influxdb_client', 'structlog'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_version(habus):
+    """Its version and nothing else."""
+    code, out, _ = habus("version")
+    assert code == 0
+    assert out.strip().count(".") == 2
+
+
+def test_sending_an_event(habus, environment):
+    """An event stands in the inbox, from a shortcut, from JSON, or from standard input."""
+    code, out, _ = habus("send", "-e", "sensor.kitchen", "-s", "21.4", "--json")
+    assert code == 0
+    said = json.loads(out)
+    habus("send", "my_event", "--data", '{"a": 1}', "--time", "2026-11-20T15:44:33Z")
+    habus("send", "my_event", "--data", "-", given='{"a": 2}')
+    entries = on_bus(environment, lambda bus: Streams(bus).newest("inbox", 10))[::-1]
+    assert entries[0].entry_id == said["stream_id"]
+    assert entries[0].fields["id"] == said["event_id"]
+    assert [json.loads(entry.fields["data"])["data"].get("a") for entry in entries] == [None, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send",),
+        ("send", "-e", "sensor.kitchen"),
+        ("send", "--data", "{"),
+        ("send", "--data", "[]"),
+        ("send", "--data", "{}"),
+        ("send", "-e", "a.b", "-s", "1", "--time", "noon"),
+        ("tail", "kitchen"),
+        ("healthcheck", "kitchen"),
+        ("events", "--since", "yesterday"),
+        ("dead", "show", "x"),
+        ("dead", "show", "1-1"),
+        ("dead", "replay", "1-1"),
+        ("dead", "replay"),
+        ("dead", "purge"),
+        ("dead", "purge", "1-1", "--all"),
+        ("dead", "purge", "1-1"),
+        ("dead", "replay", "--all", "--data", "{}"),
+        ("dead", "replay", "1-1", "--data", "{"),
+        ("dead", "replay", "1-1", "--data", "[]"),
+    ],
+)
+def test_a_mistake_is_one_sentence(habus, words):
+    """What cannot be done is said in one line, without traceback, and not with exit code 0."""
+    code, out, err = habus(*words)
+    assert code in {1, 2}
+    assert out == ""
+    assert err.startswith("habus: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_redis_away_is_one_sentence(habus, monkeypatch):
+    """Every command that asks Redis says so; the healthcheck cannot tell, and so lets it live."""
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    for words in (("ledger",), ("streams",), ("dead", "list"), ("tail",)):
+        code, _, err = habus(*words)
+        assert code == 1
+        assert err.startswith("habus: Redis does not answer")
+    code, out, _ = habus("healthcheck", "store")
+    assert code == 0
+    assert out.startswith("cannot tell")
+    code, out, _ = habus("doctor")
+    assert code == 1
+    assert "✗ redis" in out
+
+
+def test_wrong_settings_have_an_exit_code_of_their_own(habus, monkeypatch):
+    """All wrong settings stand in one message; exit code 2."""
+    monkeypatch.setenv("ADMIN_PORT", "none")
+    monkeypatch.setenv("STORE_SINK", "none")
+    code, _, err = habus("ledger")
+    assert code == 2
+    assert "ADMIN_PORT" in err
+    assert "STORE_SINK" in err
+
+
+def test_the_ledger_as_a_table_and_as_json(habus, environment):
+    """The same numbers for people and for programs; unaccounted events are exit code 1."""
+    habus("send", "my_event", "--data", "{}")
+    code, out, _ = habus("ledger")
+    assert code == 0
+    assert "must be 0" in out
+    _, out, _ = habus("ledger", "--json")
+    assert json.loads(out)["captured"] == json.loads(out)["in_flight"] == 1
+    on_bus(environment, lambda bus: bus.command("HINCRBY", bus.keys.ledger, "captured", 1))
+    assert habus("ledger")[0] == 1
+
+
+def test_streams_as_a_table_and_as_json(habus, environment):
+    """Each stream and each group has its row."""
+    habus("send", "my_event", "--data", "{}")
+    on_bus(environment, bury_all)
+    _, out, _ = habus("streams")
+    assert "ha:inbox" in out
+    assert "me (0)" in out
+    _, out, _ = habus("streams", "--json")
+    assert [stream["name"] for stream in json.loads(out)["streams"]] == [
+        *("raw", "inbox", "enriched", "dead")
+    ]
+
+
+def test_tail_prints_the_newest_entries(habus):
+    """Oldest first, with the state, of one entity if that is asked; as JSON a line each."""
+    for state in ("1", "2", "3"):
+        habus("send", "-e", "sensor.a", "-s", state)
+    habus("send", "my_event", "--data", "{}")
+    _, out, _ = habus("tail", "inbox", "--no-follow", "-n", "3")
+    assert [line.split()[2:] for line in out.splitlines()] == [
+        *(["sensor.a", "2"], ["sensor.a", "3"], ["my_event"])
+    ]
+    _, out, _ = habus("tail", "inbox", "--no-follow", "-e", "sensor.a", "--json")
+    assert [json.loads(line)["entity_id"] for line in out.splitlines()] == ["sensor.a"] * 3
+    assert habus("tail", "inbox", "--no-follow", "-n", "0")[1] == ""
+
+
+def test_tail_follows(environment):
+    """What comes later is printed when it comes; Ctrl-C is no error to explain."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from admin.cli import main; main()", "tail", "inbox", "-n", "1"],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    async def add(bus):
+        await bus.command("XADD", bus.keys.inbox, "*", "type", "first")
+
+    on_bus(environment, add)
+    seen = process.stdout.readline()
+    on_bus(environment, lambda bus: bus.command("XADD", bus.keys.inbox, "*", "type", "second"))
+    seen += process.stdout.readline()
+    process.send_signal(2)
+    out, err = process.communicate(timeout=20)
+    assert [line.split()[-1] for line in (seen + out).splitlines()] == ["first", "second"]
+    assert process.returncode == 130
+    assert err == ""
+
+
+def test_stored_events(habus, tmp_path):
+    """The sink is asked directly; the newest comes first."""
+    sink = SqliteSink(tmp_path / "events.db")
+
+    async def keep():
+        events = [
+            state_change(state=str(n), time=f"2026-11-20T15:00:0{n}.000000+00:00") for n in (1, 2)
+        ]
+        await sink.write([sink.point(event) for event in events])
+        await sink.close()
+
+    asyncio.run(keep())
+    since = ("--since", "2026-11-20T00:00:00Z", "--until", "2026-11-21T00:00:00Z")
+    _, out, _ = habus("events", *since, "--json")
+    assert [event["state"] for event in json.loads(out)["events"]] == ["2", "1"]
+    _, out, _ = habus("events", *since, "-n", "1")
+    assert len(out.splitlines()) == 2
+    _, out, _ = habus("events", "-e", "sensor.other", *since)
+    assert out.startswith("Nothing was stored")
+
+
+def test_dead_letters_from_a_terminal(habus, environment):
+    """List, show, replay and purge do what their twins do, and count it."""
+    assert habus("dead", "list")[1] == "There is no dead letter.\n"
+    for state in ("1", "2", "3"):
+        habus("send", "-e", "sensor.a", "-s", state)
+    newest, middle, oldest = on_bus(environment, bury_all)
+    _, out, _ = habus("dead", "list", "--reason", "too_large")
+    assert [line.split()[0] for line in out.splitlines()] == ["id", newest, middle, oldest]
+    _, out, _ = habus("dead", "list", "--since", "1h", "--until", "1h", "--json")
+    assert json.loads(out) == {"dead_letters": []}
+    _, out, _ = habus("dead", "show", newest)
+    assert "too hot" in out
+    assert '"event_type": "state_changed"' in out
+    _, out, _ = habus("dead", "show", newest, "--json")
+    assert json.loads(out)["reason"] == "too_large"
+
+    assert habus("dead", "replay", newest)[1] == "Replayed 1.\n"
+    edited = '{"event_type": "my_event"}'
+    assert habus("dead", "replay", middle, "--data", edited)[1] == "Replayed 1.\n"
+    assert (
+        habus("dead", "replay", newest, middle, "--yes")[1] == "Replayed 0. 2 were gone already.\n"
+    )
+    assert habus("dead", "purge", "--text", "nowhere", "--yes")[1] == "Purged 0.\n"
+    assert habus("dead", "purge", "--reason", "too_large", "--yes")[1] == "Purged 1.\n"
+    on_bus(environment, bury_all)
+    assert habus("dead", "replay", "--all", "--yes")[1] == "Replayed 2.\n"
+    ledger = on_bus(environment, read_ledger)
+    assert (ledger.dead, ledger.replayed, ledger.purged, ledger.unaccounted) == (0, 4, 1, 0)
+
+
+def test_many_letters_want_a_yes(habus, environment):
+    """Without a terminal and without --yes nothing is replayed or purged, and the count is told."""
+    for state in ("1", "2"):
+        habus("send", "-e", "sensor.a", "-s", state)
+    on_bus(environment, bury_all)
+    for word in ("replay", "purge"):
+        code, _, err = habus("dead", word, "--all")
+        assert code == 2
+        assert "2 dead letters" in err
+        assert "--yes" in err
+    assert on_bus(environment, read_ledger).dead == 2
+
+
+def test_healthcheck_by_heartbeat(habus, environment, monkeypatch):
+    """A worker of this host, or of our name, that beats is alive; another one does not count."""
+    assert habus("healthcheck", "store")[0] == 1
+    on_bus(environment, lambda bus: Heartbeat(bus, "store", "attic").beat())
+    code, out, _ = habus("healthcheck", "store")
+    assert code == 0
+    assert "alive" in out
+    assert habus("healthcheck", "enrich")[0] == 1
+    monkeypatch.setattr(socket, "gethostname", lambda: "another-host")
+    assert habus("healthcheck", "store")[0] == 1
+    monkeypatch.setenv("WORKER_NAME", "attic")
+    assert habus("healthcheck", "store")[0] == 0
+    on_bus(
+        environment,
+        lambda bus: bus.command(
+            "HSET", bus.keys.worker("store", "attic"), "beat", "2026-01-01T00:00:00+00:00"
+        ),
+    )
+    assert habus("healthcheck", "store")[0] == 1
+
+
+def test_the_doctor_says_what_to_change(habus):
+    """Each dependency has its line; a Redis that keeps nothing is wrong, with the remedy."""
+    code, out, _ = habus("doctor")
+    assert code == 1
+    assert "✗ redis" in out
+    assert "appendonly yes" in out
+    assert "✓ sink" in out
+    assert "! home_assistant HA_ACCESS_TOKEN is not set here" in out
+    assert "! workers" in out
+    _, out, _ = habus("doctor", "--json")
+    assert {finding["about"] for finding in json.loads(out)["findings"]} == {
+        *("redis", "clock", "workers", "sink", "home_assistant", "disk")
+    }
+
+
+def test_the_doctor_sees_all_workers(habus, environment):
+    """When all four beat there is nothing to start."""
+    for stage in ("ingest", "enrich", "store", "admin"):
+        on_bus(environment, lambda bus, stage=stage: Heartbeat(bus, stage, "me").beat())
+    assert "✓ workers" in habus("doctor")[1]
+
+
+def test_on_a_terminal_a_person_is_asked(habus, environment, monkeypatch):
+    """The question names the count; no means no, and yes means all of them."""
+    for state in ("1", "2"):
+        habus("send", "-e", "sensor.a", "-s", state)
+    on_bus(environment, bury_all)
+    monkeypatch.setattr(dead_letters, "AT_ONCE", 1)
+    monkeypatch.setattr(io.StringIO, "isatty", lambda _: True)
+    code, out, _ = habus("dead", "purge", "--all", given="n\n")
+    assert code == 1
+    assert "Delete for good 2 dead letters?" in out
+    assert on_bus(environment, read_ledger).dead == 2
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert "Replayed 2." in habus("dead", "replay", "--all", given="y\n")[1]
+    assert "captured" in habus("ledger")[1]
+
+
+def test_the_doctor_sees_a_sink_that_is_away(habus, monkeypatch, tmp_path):
+    """The sink's own words say what to change."""
+    (tmp_path / "no-folder").write_text("")
+    monkeypatch.setenv("STORE_SQLITE_PATH", str(tmp_path / "no-folder" / "events.db"))
+    code, out, _ = habus("doctor")
+    assert code == 1
+    assert "✗ sink" in out
