@@ -184,7 +184,7 @@ def translated() -> Iterator[None]:
         message = f"REDIS_URL: Redis refuses us ({error}); check user and password"
         raise InvalidSetting(message) from error
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
-        message = f"Redis does not answer: {error}"
+        message = f"Redis does not answer; is it running, and is REDIS_URL right? ({error})"
         raise BusUnavailable(message) from error
     except redis_errors.ResponseError as error:
         text = str(error)

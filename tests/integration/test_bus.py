@@ -150,7 +150,7 @@ async def test_scripts_run_where_no_flags_are_known(bus, monkeypatch):
 async def test_a_server_that_forgets_at_once_is_unavailable(bus, monkeypatch):
     """A script that is never there when it is called ends as an outage, not as a loop."""
 
-    async def forgetful(self, _text):
+    async def forgetful(_self, _text):
         return "0" * 40
 
     monkeypatch.setattr(Redis, "script_load", forgetful)
@@ -208,7 +208,7 @@ async def test_a_stop_while_redis_is_full_is_in_order(tmp_path):
 
 
 async def test_a_stream_is_described_for_people(bus):
-    """Length, ids, groups, lag and consumers are what Redis says; one that is not there is empty."""
+    """Length, ids, groups, lag and consumers are what Redis says; no stream is an empty one."""
     streams = Streams(bus)
     empty = await streams.info("raw")
     assert (empty.length, empty.first_id, empty.last_id, empty.groups) == (0, None, None, [])

@@ -44,6 +44,15 @@ def stop():
     return asyncio.Event()
 
 
+async def ends_by(error, reader, stop, before=None):
+    """A worker takes a batch, and ends by an error while it holds it."""
+    async with reader.releasing(), aclosing(reader.batches(stop)) as batches:
+        batch = await anext(batches)
+        if before is not None:
+            await before()
+        raise error(batch)
+
+
 async def first_batch(reader, stop):
     """What a process of this name gets first; the process dies with it in its hands."""
     async with aclosing(reader.batches(stop)) as batches, asyncio.timeout(10):
@@ -145,12 +154,8 @@ async def test_groups_that_vanish_before_a_look_for_the_abandoned_are_made_again
 async def test_a_stop_after_the_group_vanished_is_in_order(bus, stop):
     """Giving back a batch whose group was destroyed is no error."""
     await append(bus, 1, 3)
-    reader = consumer(bus)
     with pytest.raises(Stopped):
-        async with reader.releasing(), aclosing(reader.batches(stop)) as batches:
-            await anext(batches)
-            await bus.command("FLUSHALL")
-            raise Stopped
+        await ends_by(Stopped, consumer(bus), stop, lambda: bus.command("FLUSHALL"))
 
 
 async def test_batches_hold_at_most_what_was_asked_for(bus, stop):
@@ -172,7 +177,7 @@ async def test_batches_hold_at_most_what_was_asked_for(bus, stop):
 
 
 async def test_a_batch_that_is_not_full_makes_the_next_gather(bus, stop):
-    """After a batch with room in it the reader pauses, so that what comes meanwhile is one batch."""
+    """After a batch with room in it the reader pauses, so that the next one gathers."""
     raw = await append(bus, 1, 1)
     reader = consumer(bus, pause_s=30.0)
     async with aclosing(reader.batches(stop)) as batches:
@@ -349,11 +354,8 @@ async def test_an_entry_that_is_no_event_is_handed_out_as_its_cause(bus, stop):
 async def test_a_stop_gives_the_batch_back(bus, stop):
     """A worker that is stopped with a batch in hand does not count as a death."""
     await append(bus, 1, 3)
-    reader = consumer(bus)
     with pytest.raises(Stopped):
-        async with reader.releasing(), aclosing(reader.batches(stop)) as batches:
-            await anext(batches)
-            raise Stopped
+        await ends_by(Stopped, consumer(bus), stop)
     assert [times for _, times in (await pending(bus, KEYS.raw, ENRICH)).values()] == [0, 0, 0]
     batch = await first_batch(consumer(bus), stop)
     assert events_of(batch) == [event(1), event(2), event(3)]
@@ -365,22 +367,17 @@ async def test_a_stop_keeps_the_deaths_counted_before(bus, stop):
     """A suspect that is given back stays the suspect it was."""
     await append(bus, 1, 1)
     await first_batch(consumer(bus), stop)  # dies once
-    reader = consumer(bus)
-    with pytest.raises(asyncio.CancelledError):
-        async with reader.releasing(), aclosing(reader.batches(stop)) as batches:
-            assert (await anext(batches))[0].deaths == 1
-            raise asyncio.CancelledError
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await ends_by(asyncio.CancelledError, consumer(bus), stop)
+    assert caught.value.args[0][0].deaths == 1
     assert (await first_batch(consumer(bus), stop))[0].deaths == 1
 
 
 async def test_a_failure_gives_nothing_back(bus, stop):
     """A worker that ends by a defect leaves its batch as suspects."""
     await append(bus, 1, 2)
-    reader = consumer(bus)
     with pytest.raises(ZeroDivisionError):
-        async with reader.releasing(), aclosing(reader.batches(stop)) as batches:
-            await anext(batches)
-            raise ZeroDivisionError
+        await ends_by(ZeroDivisionError, consumer(bus), stop)
     assert [times for _, times in (await pending(bus, KEYS.raw, ENRICH)).values()] == [1, 1]
 
 
@@ -388,13 +385,13 @@ async def test_a_stop_while_redis_is_away_is_in_order(redis_url, stop):
     """Who cannot give back what it holds, because Redis is away, still ends as asked."""
     async with LossyProxy(redis_url) as proxy, connect(proxy.url) as far, connect(redis_url) as bus:
         await append(bus, 1, 1)
-        reader = consumer(far)
+
+        async def go_away():
+            proxy.refuses = True
+            proxy.cut()
+
         with pytest.raises(Stopped):
-            async with reader.releasing(), aclosing(reader.batches(stop)) as batches:
-                await anext(batches)
-                proxy.refuses = True
-                proxy.cut()
-                raise Stopped
+            await ends_by(Stopped, consumer(far), stop, go_away)
 
 
 async def test_a_stop_ends_the_batches(bus, stop):

@@ -41,19 +41,16 @@ async def fill(bus, count, first=1, stream=STREAM):
         await bus.command("XADD", stream, f"{n}-0", "n", n)
 
 
-async def whole_nodes(bus):
-    """Let each entry be a node of its own, so that trimming is exact."""
-    await bus.command("CONFIG SET", "stream-node-max-entries", "1")
-
-
 @pytest.fixture
 async def exact(bus):
-    await whole_nodes(bus)
+    # Each entry is a node of its own, so that trimming takes all that it may.
+    await bus.command("CONFIG SET", "stream-node-max-entries", "1")
     yield
     await bus.command("CONFIG SET", "stream-node-max-entries", "100")
 
 
-async def test_what_everyone_acknowledged_is_trimmed(bus, exact):
+@pytest.mark.usefixtures("exact")
+async def test_what_everyone_acknowledged_is_trimmed(bus):
     """Old entries below the oldest that any group needs go, the others stay."""
     await fill(bus, 10)
     for group in ("a", "b"):
@@ -68,8 +65,9 @@ async def test_what_everyone_acknowledged_is_trimmed(bus, exact):
     assert (await left(bus))[-4:] == [b"7-0", b"8-0", b"9-0", b"10-0"]
 
 
+@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("seed", range(60))
-async def test_no_entry_that_a_group_needs_is_ever_trimmed(bus, exact, seed):
+async def test_no_entry_that_a_group_needs_is_ever_trimmed(bus, seed):
     """Whatever groups read and acknowledge in whatever order, what they have not settled stays."""
     dice = random.Random(seed)  # noqa: S311 - a test that can be repeated
     groups = ["a", "b", "c"][: dice.randint(1, 3)]
@@ -99,7 +97,8 @@ async def test_no_entry_that_a_group_needs_is_ever_trimmed(bus, exact, seed):
             assert set().union(*needed.values()) <= set(await left(bus))
 
 
-async def test_young_entries_stay_for_inspection(bus, exact):
+@pytest.mark.usefixtures("exact")
+async def test_young_entries_stay_for_inspection(bus):
     """Within the retention nothing goes, though everyone has acknowledged it."""
     await append(bus, 1, 5)
     await bus.command("XGROUP", "CREATE", KEYS.raw, ENRICH, "$")
@@ -107,7 +106,8 @@ async def test_young_entries_stay_for_inspection(bus, exact):
     assert len(await left(bus, KEYS.raw)) == 5
 
 
-async def test_a_stream_without_groups_is_not_trimmed(bus, exact):
+@pytest.mark.usefixtures("exact")
+async def test_a_stream_without_groups_is_not_trimmed(bus):
     """Where nobody has ever read, nobody has acknowledged."""
     await fill(bus, 5, stream=OF_NO_ONE)
     assert await trim(bus, OF_NO_ONE, 0.0) == 0
@@ -115,7 +115,8 @@ async def test_a_stream_without_groups_is_not_trimmed(bus, exact):
     assert len(await left(bus, OF_NO_ONE)) == 5
 
 
-async def test_ids_that_lua_could_not_tell_apart_are_compared_as_text(bus, exact):
+@pytest.mark.usefixtures("exact")
+async def test_ids_that_lua_could_not_tell_apart_are_compared_as_text(bus):
     """Ids beyond 2^53 differ in their last digit only, and the one that is needed stays."""
     top = 2**63
     for n in range(4):
@@ -127,7 +128,8 @@ async def test_ids_that_lua_could_not_tell_apart_are_compared_as_text(bus, exact
     assert (await left(bus))[0] == f"5-{top + 1}".encode()
 
 
-async def test_trimming_leaves_the_ledger_balanced(bus, exact):
+@pytest.mark.usefixtures("exact")
+async def test_trimming_leaves_the_ledger_balanced(bus):
     """Entries that were settled and trimmed are not missed."""
     await append_enriched(bus, 20)
     await bus.command("XGROUP", "CREATE", KEYS.enriched, "store", "0")

@@ -47,14 +47,16 @@ class Pipeline:
         self.spool = folder / "spool.db"
 
     def ingest(self, **changed):
-        return IngestSettings(**{
-            "redis_url": self.redis_url,
-            "worker_name": "test",
-            "ha_websocket_url": self.home.url,
-            "ha_access_token": self.home.token,
-            "ingest_spool_path": self.spool,
-            **changed,
-        })
+        return IngestSettings(
+            **{
+                "redis_url": self.redis_url,
+                "worker_name": "test",
+                "ha_websocket_url": self.home.url,
+                "ha_access_token": self.home.token,
+                "ingest_spool_path": self.spool,
+                **changed,
+            }
+        )
 
     @asynccontextmanager
     async def running(self, **ingest):
@@ -177,7 +179,7 @@ async def test_removals_and_renames_are_stored(pipe, home):
     assert states["sensor.renamed"][1] is not None
 
 
-async def test_the_registries_stand_on_the_bus_before_the_first_event(pipe, home):
+async def test_the_registries_stand_on_the_bus_before_the_first_event(pipe):
     """Areas are known when the first states are enriched."""
     async with pipe.running():
         await pipe.settled()
@@ -314,7 +316,7 @@ async def test_workers_say_that_they_live(pipe, home):
     assert await read_pulses(pipe.bus) == []
 
 
-async def test_a_second_ingest_with_the_same_spool_is_refused(pipe, home):
+async def test_a_second_ingest_with_the_same_spool_is_refused(pipe):
     """Two ingests never share a spool."""
     async with pipe.running():
         settings = pipe.ingest(worker_name="twin")
@@ -339,6 +341,7 @@ async def test_a_restart_of_redis_under_load_loses_nothing(pipe, home):
     folder = pipe.folder / "redis"
     folder.mkdir()
     with RedisServer(folder, appendonly="yes", appendfsync="no") as server:
+        pipe.redis_url = server.url
         async with connect(server.url) as pipe.bus, pipe.running():
             home.set_rate(300)
             for _ in range(2):

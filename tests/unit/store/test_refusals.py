@@ -27,7 +27,7 @@ def run(count, bad):
 
 @given(st.data())
 def test_exactly_the_bad_points_are_refused(data):
-    """Whatever the bad ones are: they stand alone at last, the others are written once, in order."""
+    """Whatever the bad ones are: they end alone, the others are written once, in order."""
     count = data.draw(st.integers(0, 300))
     bad = data.draw(st.sets(st.integers(0, count - 1))) if count else set()
     refusals, _, stored = run(count, bad)
