@@ -14,6 +14,7 @@ from common.event import LIVE, Event, event_id, time_of
 from common.heartbeat import Heartbeat
 from common.lifecycle import patiently
 from common.logs import logger
+from common.pace import gather_s
 from ingest.connection import Socket
 from ingest.entity_filter import EntityFilter
 from ingest.frames import Frames
@@ -32,7 +33,7 @@ from ingest.snapshot import Snapshots
 from ingest.spool import Spool
 
 PAUSE_S: Final = 0.01
-"""Shortest time between two commits while events come thick, in which more of them gather."""
+"""Shortest time between two commits, in which events gather; longer when they come thick."""
 
 UNREADABLE: Final = "unreadable"
 """Event type in the dead letter of a message that is no event."""
@@ -103,11 +104,11 @@ class Capture:
                     continue
                 if not batch:
                     return
-                await self._understand(batch, stop)
+                came = await self._understand(batch, stop)
                 for text in self._conversation.to_send():
                     await socket.send(text)
-                gather_s = PAUSE_S - (time.monotonic() - started) if frames.is_empty else 0.0
-                await asyncio.sleep(max(0.0, gather_s))
+                due = started + gather_s(PAUSE_S, came) if frames.is_empty else 0.0
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
         finally:
             reader.cancel()
             hang_up.cancel()
@@ -122,8 +123,12 @@ class Capture:
         self._snapshots.ask()
         return None
 
-    async def _understand(self, frames: list[bytes], stop: asyncio.Event) -> None:
-        """Spool what frames carry; when one breaks the conversation, what came before it."""
+    async def _understand(self, frames: list[bytes], stop: asyncio.Event) -> int:
+        """Spool what frames carry; when one breaks the conversation, what came before it.
+
+        Returns:
+            How many events they carried.
+        """
         heard = _Heard()
         try:
             for frame in frames:
@@ -137,6 +142,7 @@ class Capture:
         finally:
             if heard.events or heard.unreadable:
                 await self._spooled(heard, stop)
+        return len(heard.events)
 
     def _captured(self, raw: bytes, heard: "_Heard") -> None:
         try:

@@ -235,20 +235,13 @@ class Spool:
             return self._number(self._unknown(records), ms)
 
     def _number(self, records: list[_Record], ms: int) -> list[Row]:
-        rows = [
-            Row(seq, ms, event, letter)
-            for seq, (event, letter) in enumerate(records, self._last_seq + 1)
-        ]
-        self._writer.executemany(
-            _INSERT,
-            [
-                (
-                    *(row.seq, ms, row.event.time, row.event.id, row.event.entity_id),
-                    *(_encode(row.event), _encode(row.letter) if row.letter else None),
-                )
-                for row in rows
-            ],
-        )
+        rows: list[Row] = []
+        values: list[tuple[object, ...]] = []
+        for seq, (event, letter) in enumerate(records, self._last_seq + 1):
+            rows.append(Row(seq, ms, event, letter))
+            packed = _encode(letter) if letter else None
+            values.append((seq, ms, event.time, event.id, event.entity_id, _encode(event), packed))
+        self._writer.executemany(_INSERT, values)
         return rows
 
     def _unknown(self, records: list[_Record]) -> list[_Record]:

@@ -23,7 +23,7 @@ def _time(text: object) -> object:
         ValueError: When it is no time in ISO 8601 with a zone.
     """
     if not isinstance(text, str):
-        raise ValueError("must be a text in ISO 8601")
+        raise ValueError("must be a text in ISO 8601")  # noqa: TRY004 - pydantic takes this one
     try:
         when = parse_time(_LOST_PLUS.sub(r"\1+\2", text))
         format_time(when)

@@ -18,6 +18,7 @@ from common.errors import BusUnavailable, DeliveredTooOften, PoisonError
 from common.event import Event, time_of
 from common.lifecycle import Stopped, patiently, pause
 from common.logs import logger
+from common.pace import gather_s
 
 BLOCK_MS: Final = 1000
 """Longest wait of one read; a stop is noticed within it."""
@@ -43,7 +44,8 @@ class Consumer:
         name: Name of this consumer; the same again after a restart.
         batch_size: Most entries of one batch from each stream.
         pause_s: Shortest time between the starts of two batches that are not full, in which
-            the next one gathers. An entry that comes to an idle consumer does not wait.
+            the next one gathers; longer when they come thick. An entry that comes to an idle
+            consumer does not wait.
         max_deaths: Process deaths after which an entry is buried.
     """
 
@@ -219,7 +221,8 @@ class Consumer:
             if batch := await patiently(self._read, stop, "Redis"):
                 yield batch
                 if len(batch) < self._batch_size:
-                    await pause(stop, self._pause_s - (time.monotonic() - started))
+                    due = started + gather_s(self._pause_s, len(batch))
+                    await pause(stop, due - time.monotonic())
 
     async def _of_mine(self, stop: asyncio.Event, *, died: bool) -> AsyncIterator[list[Delivery]]:
         for stream in self._streams:

@@ -173,7 +173,7 @@ def _lines(path: str) -> list[str]:
 def options() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rate", type=float, default=15_000, help="events a second")
+    parser.add_argument("--rate", type=float, default=16_000, help="events a second")
     parser.add_argument("--full", type=float, default=40_000, help="rate told for full speed")
     parser.add_argument(
         "--seconds", type=float, default=30, help="of each throughput run; of full speed a third"

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,8 @@ import pytest
 from admin.standalone import Rooms, together
 from common.errors import FatalError, InvalidSetting
 from common.lifecycle import Stopped
+from common.sink.sqlite import SqliteSink
+from ingest.simulator.server import Simulator
 from tests.fakes.servers import require
 from tests.fakes.until import until
 
@@ -174,3 +177,54 @@ def test_values_go_to_the_rooms_that_have_them(tmp_path, monkeypatch):
     monkeypatch.delenv("HA_ACCESS_TOKEN")
     with pytest.raises(InvalidSetting, match="HA_ACCESS_TOKEN"):
         Rooms.from_environment()
+
+
+@pytest.mark.parametrize("own_redis", [True, False])
+async def test_a_real_home_is_captured_and_stored(tmp_path, redis_url, own_redis):
+    """`habus run` needs a home and a token; its Redis is REDIS_URL's, or one of its own."""
+    data = tmp_path / "kept"
+    async with Simulator().serve() as home:
+        settings = {
+            "HA_WEBSOCKET_URL": home.url,
+            "HA_ACCESS_TOKEN": home.token,
+            "HA_TOKEN": "never-to-be-shown",
+            "STORE_SINK": "sqlite",
+            "ADMIN_PORT": "0",
+        }
+        if not own_redis:
+            settings["REDIS_URL"] = redis_url
+        process = habus("run", "--data", str(data), cwd=tmp_path, **settings)
+        sink = SqliteSink(data / "events.db")
+
+        async def stored():
+            if not (data / "events.db").exists():
+                return []
+            return await sink.events(datetime.min.replace(tzinfo=UTC), datetime.now(UTC))
+
+        await until(stored, within_s=20, what="an event in the sink")
+        await sink.close()
+        process.send_signal(signal.SIGTERM)
+        code, _, err = await ended(process, 20)
+    assert code == 0, err
+    assert "did you mean" in err
+    assert str(data / "admin_token") in err
+    assert (data / "admin_token").read_text().strip() not in err
+    assert (data / "redis" / "appendonlydir").exists() == own_redis
+
+
+async def test_a_refused_token_ends_everything_with_one_message(tmp_path, redis_url):
+    """Nothing helps but a person: exit code 1, and the message says what to change."""
+    async with Simulator().serve() as home:
+        process = habus(
+            *("run", "--data", str(tmp_path)),
+            cwd=tmp_path,
+            HA_WEBSOCKET_URL=home.url,
+            HA_ACCESS_TOKEN="wrong",
+            STORE_SINK="sqlite",
+            ADMIN_PORT="0",
+            REDIS_URL=redis_url,
+        )
+        code, _, err = await ended(process, 30)
+    assert code == 1
+    assert "HA_ACCESS_TOKEN" in err
+    assert "Traceback" not in err

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from common.bus import ENRICH, STORE, Keys, RawStream, Streams, Tally, connect
 from common.bus.script import source
+from common.bus.trim import share_of_memory
 from common.errors import BusUnavailable, InvalidSetting
 from common.lifecycle import Stopped
 from tests.fakes.bus import (
@@ -283,6 +284,23 @@ async def test_a_server_without_memory_usage_is_described_all_the_same(bus, monk
 
     monkeypatch.setattr(bus, "command", lacking)
     assert (await Streams(bus).info("raw")).memory_bytes is None
+
+
+async def test_a_key_that_is_no_stream_is_not_described_as_one(bus):
+    """Where something else stands in a stream's place, nobody is told of an empty stream."""
+    await bus.command("SET", KEYS.raw, "not a stream")
+    with pytest.raises(BusUnavailable, match="WRONGTYPE"):
+        await Streams(bus).info("raw")
+
+
+async def test_a_server_that_does_not_tell_its_memory_is_not_full(bus, monkeypatch):
+    """A server without INFO, as fakeredis, has no share of memory in use."""
+
+    async def lacking(*_words):
+        raise redis_errors.ResponseError("unknown command 'INFO'")
+
+    monkeypatch.setattr(bus, "command", lacking)
+    assert await share_of_memory(bus) == 0.0
 
 
 async def test_an_outage_is_over_when_redis_is_back(tmp_path):

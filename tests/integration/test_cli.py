@@ -22,6 +22,10 @@ from tests.fakes.servers import free_port
 pytestmark = pytest.mark.integration
 
 
+class Given(io.StringIO):
+    """What is typed."""
+
+
 @pytest.fixture
 def environment(monkeypatch, tmp_path, redis_url):
     """The settings of a stack whose sink is a file."""
@@ -44,7 +48,7 @@ def habus(environment, monkeypatch, capsys):
 
     def call(*words, given=""):
         monkeypatch.setattr(sys, "argv", ["habus", *words])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        monkeypatch.setattr(sys, "stdin", Given(given))
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()
@@ -360,7 +364,7 @@ def test_on_a_terminal_a_person_is_asked(habus, environment, monkeypatch):
         habus("send", "-e", "sensor.a", "-s", state)
     on_bus(environment, bury_all)
     monkeypatch.setattr(dead_letters, "AT_ONCE", 1)
-    monkeypatch.setattr(io.StringIO, "isatty", lambda _: True)
+    monkeypatch.setattr(Given, "isatty", lambda _: True)
     code, out, _ = habus("dead", "purge", "--all", given="n\n")
     assert code == 1
     assert "Delete for good 2 dead letters?" in out

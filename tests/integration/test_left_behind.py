@@ -283,7 +283,7 @@ async def test_a_batch_of_ghosts_only_is_no_batch(bus, stop):
     assert (ledger.lost, ledger.in_flight) == (3, 1)
 
 
-async def test_unread_entries_that_were_deleted_are_missed_by_the_ledger(bus, stop):
+async def test_unread_entries_that_were_deleted_are_missed_by_the_ledger(bus):
     """What somebody deletes before anybody read it shows as unaccounted."""
     await append(bus, 1, 5)
     await bus.command("XTRIM", KEYS.raw, "MAXLEN", 3)
