@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin import metrics
 from admin.desk import TheDesk
 from admin.failure import failures
 from admin.health import Health
@@ -117,5 +116,7 @@ async def scrape(desk: TheDesk) -> Response:
 
     While Redis is away: version and `habus_dependency_up{dependency="redis"} 0`.
     """
+    from admin import metrics  # noqa: PLC0415 - 2 MB for those only who scrape
+
     text = metrics.exposition(await desk.overview(), datetime.now(UTC))
     return Response(text, media_type=metrics.CONTENT_TYPE)

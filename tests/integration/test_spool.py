@@ -372,6 +372,20 @@ async def test_a_cancelled_add_leaves_the_spool_usable(spool):
         assert (event(n).time in times) == (event(n + 1).time in times)
 
 
+@pytest.mark.xfail(strict=True, reason="SIGSEGV: the file is closed under a running COMMIT")
+async def test_closing_after_a_cancelled_add_is_in_order(path):
+    """A spool that is closed while the disk is still at work waits for it."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.fakes.spool_canceller", path
+    )
+    async with asyncio.timeout(60):
+        assert await child.wait() == 0
+    async with open_spool(path) as spool:
+        rows = await spool.after(0, 100_000)
+    assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) % 50 == 0
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_what_was_added_survives_a_kill(path, seed):
     """Killed at any moment: all that `add` returned for is there, whole batches, each once."""

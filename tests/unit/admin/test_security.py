@@ -3,9 +3,11 @@
 import stat
 
 import pytest
+from fastapi import Request
 
 from admin.config import Settings
-from admin.security import Door, Hosts, token_of
+from admin.failure import Refusal
+from admin.security import COOKIE, SESSION_S, Door, Hosts, token_of
 from common.errors import InvalidSetting
 
 
@@ -62,6 +64,20 @@ def test_only_the_token_opens():
     assert door.opens_with("the-very-long-token")
     for other in ("", "the-very-long-toke", "the-very-long-token ", "\ud800", "ä"):
         assert not door.opens_with(other)
+
+
+def test_a_session_ends(monkeypatch):
+    """A cookie opens for a week, and not a second longer."""
+    door = Door("the-very-long-token")
+    now = 1_795_000_000.0
+    monkeypatch.setattr("admin.security.time.time", lambda: now)
+    cookie = f"{COOKIE}={door.new_session()}".encode()
+    request = Request({"type": "http", "method": "GET", "headers": [(b"cookie", cookie)]})
+    now += SESSION_S - 1
+    door.check(request)
+    now += 1
+    with pytest.raises(Refusal):
+        door.check(request)
 
 
 def test_names_can_be_added():
