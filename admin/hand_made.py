@@ -6,6 +6,7 @@ from typing import Any
 
 from common.errors import MalformedEvent
 from common.event import API, STATE_CHANGED, Event, event_id, normal_time
+from common.secret import without_secrets
 
 
 def event_of(  # noqa: PLR0913 - one for each thing that makes an event
@@ -45,7 +46,8 @@ def event_of(  # noqa: PLR0913 - one for each thing that makes an event
         }
     )
     identity = event_id(home, event_type, entity_id, time)
-    return Event(identity, event_type, entity_id, time, API, home, body)
+    kept = without_secrets(body, event_type)
+    return Event(identity, event_type, entity_id, time, API, home, kept)
 
 
 def json_of(value: object) -> bytes:

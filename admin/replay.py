@@ -7,6 +7,7 @@ from admin.hand_made import json_of
 from common import enriched
 from common.bus import STORE, DeadLetters
 from common.errors import MalformedEvent
+from common.secret import without_secrets
 
 
 async def replay_edited(
@@ -26,7 +27,7 @@ async def replay_edited(
     """
     if data is None:
         return await letters.replay(letter_id)
-    written = json_of(data)
+    written = without_secrets(json_of(data), str(data.get("event_type", "")))
     if (await letters.get(letter_id)).stage == STORE:
         enriched.decode(written)
     elif not isinstance(data.get("event_type"), str):

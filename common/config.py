@@ -160,7 +160,7 @@ class WorkerSettings(Settings):
     bus_prefix: Word = Field(default="ha", description="First part of every Redis key.")
     bus_max_deliveries: int = Field(
         default=3,
-        ge=1,
+        ge=2,  # the first death is that of a whole batch
         le=1000,
         description="Process deaths after which an entry is buried.",
     )

@@ -95,7 +95,7 @@ def _exit_code(error: BaseException) -> int:
             sys.stderr.write(f"{cause}\n")
             return EXIT_SETTINGS
     for cause in causes:
-        if isinstance(cause, FatalError):
+        if isinstance(cause, FatalError | TransientError):
             log.critical(str(cause))
             return EXIT_FATAL
     if all(isinstance(cause, Stopped) for cause in causes):

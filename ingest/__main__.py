@@ -53,18 +53,16 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
                     worker=name,
                 )
 
-            captured_all = asyncio.Event()
-            for_ever = [
-                tasks.create_task(heartbeat.keep_beating(stop)),
-                tasks.create_task(publisher.keep_publishing(stop)),
-                tasks.create_task(
-                    delivery.keep_trimmed(
-                        settings.ingest_spool_retention_hours * 3600,
-                        settings.ingest_spool_max_mb * 2**20,
-                        stop,
-                    )
-                ),
-            ]
+            captured_all = asyncio.Event()  # a stop for all but the capture, which ends first
+            tasks.create_task(heartbeat.keep_beating(captured_all))
+            tasks.create_task(
+                delivery.keep_trimmed(
+                    settings.ingest_spool_retention_hours * 3600,
+                    settings.ingest_spool_max_mb * 2**20,
+                    captured_all,
+                )
+            )
+            publishing = tasks.create_task(publisher.keep_publishing(captured_all))
             sending = tasks.create_task(_send(delivery, publisher, captured_all))
             await keep_connected(
                 partial(connection.connect, settings.ha_websocket_url, settings.ha_ca_file),
@@ -75,8 +73,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             )
             captured_all.set()
             await sending
-            for task in for_ever:
-                task.cancel()
+            publishing.cancel()
 
 
 async def _send(delivery: Delivery, publisher: Publisher, captured_all: asyncio.Event) -> None:

@@ -100,11 +100,9 @@ class Capture:
             while True:
                 started = time.monotonic()
                 batch = await self._next(frames)
-                if batch is None:
-                    continue
-                if not batch:
+                if batch is not None and not batch:
                     return
-                came = await self._understand(batch, stop)
+                came = await self._understand(batch, stop) if batch else 0
                 for text in self._conversation.to_send():
                     await socket.send(text)
                 due = started + gather_s(PAUSE_S, came) if frames.is_empty else 0.0

@@ -66,12 +66,13 @@ class Delivery:
     async def _resume(self) -> int:
         """Ask the stream for its last id; return the number of the row it belongs to."""
         owner = await self._raw.owner()
-        ours = owner == self._spool.identity
-        if owner is not None and not ours:
-            await self._refuse_while_alive(owner)
-            log.warning("Taking over the stream from a spool that is gone", spool=owner)
-        position = await self._raw.own()
-        return await self._spool.follow(position, ours=ours)
+        if owner != self._spool.identity:
+            if owner is not None:
+                await self._refuse_while_alive(owner)
+                log.warning("Taking over the stream from a spool that is gone", spool=owner)
+            # Our ids are lifted before the stream is ours: a crash between the two is harmless.
+            await self._spool.follow(await self._raw.position(), ours=False)
+        return await self._spool.follow(await self._raw.own(), ours=True)
 
     async def _refuse_while_alive(self, owner: str) -> None:
         """Return when the ingest that wrote the stream is gone.

@@ -24,7 +24,7 @@ from common.event import (
     format_time,
     normal_time,
 )
-from ingest.secret import readable, without_secrets
+from common.secret import readable, without_secrets
 
 
 class HistoryRow(msgspec.Struct, frozen=True, gc=False):

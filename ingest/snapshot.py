@@ -61,7 +61,8 @@ class Snapshots:
                 error=f"{answer.error.code}: {answer.error.message}",
             )
         kinds = [kind for kind, command in REGISTRY_LISTS.items() if command == answer.command]
-        if kinds:
+        # An older Home Assistant does not know floors; any other error is no empty list.
+        if kinds and (answer.error is None or answer.error.code == "unknown_command"):
             self._lists[kinds[0]] = answer.result or b"[]"
             if len(self._lists) == len(REGISTRY_LISTS):
                 self._publish.registry(self._lists)

@@ -5,7 +5,7 @@ import fcntl
 import sqlite3
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -81,13 +81,12 @@ class Spool:
         self._last_seq: int
         self._last_ms: int
         self._last_seq, self._last_ms = last.fetchone() or (0, 0)
-        newest = self._writer.execute("SELECT max(time) FROM event").fetchone()
         facts = dict(self._writer.execute("SELECT name, value FROM fact"))
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
         self.tally = Tally(
             int(facts.get("filtered", 0)),
             int(facts.get("duplicates", 0)),
-            newest[0] or "",
+            self._newest_live(),
         )
         self._fresh: deque[Row] = deque()
         self._writer.execute("BEGIN IMMEDIATE")
@@ -117,6 +116,15 @@ class Spool:
         Raises:
             SpoolUnavailable: When the disk refuses; nothing was added, add the same again.
         """
+        return await _to_its_end(self._add(events, unreadable, filtered, now_ms))
+
+    async def _add(
+        self,
+        events: Sequence[Event],
+        unreadable: Sequence[_Record],
+        filtered: int,
+        now_ms: int,
+    ) -> int:
         records: list[_Record] = [
             (event, []) for event in events if event.source != SNAPSHOT or self._is_news(event)
         ]
@@ -186,7 +194,8 @@ class Spool:
                 (found,) = self._reader.execute(
                     "SELECT max(seq) FROM event WHERE seq <= ? AND ms <= ?", (seq, ms)
                 ).fetchone()
-            self._last_ms = max(self._last_ms, ms)
+            # Where the stream's number is above ours only a later time is above its last id.
+            self._last_ms = max(self._last_ms, ms + (seq > self._last_seq))
             return int(found or 0)
         async with self._writing, self._durable():
             self._writer.execute("UPDATE event SET ms = ? WHERE ms <= ?", (ms + 1, ms))
@@ -206,13 +215,13 @@ class Spool:
             SpoolUnavailable: When the disk refuses.
         """
         with _translated():
-            old = self._reader.execute(
-                "SELECT max(seq) FROM event WHERE ms < ?", (older_than_ms,)
-            ).fetchone()[0]
             first = self._reader.execute("SELECT min(seq) FROM event").fetchone()[0] or 0
-        count = self._last_seq - first + 1
-        excess = 1 - max_bytes / max(1, self._used_bytes())
-        limit = max(old or 0, first - 1 + int(count * excess))
+            young = self._reader.execute(
+                "SELECT seq FROM event WHERE ms >= ? ORDER BY seq LIMIT 1", (older_than_ms,)
+            ).fetchone()
+            excess = 1 - max_bytes / max(1, self._used_bytes())
+        old = young[0] - 1 if young else self._last_seq
+        limit = max(old, first - 1 + int((self._last_seq - first + 1) * excess))
         # The last row stays: it says which number comes next.
         limit = min(limit, sent, self._last_seq - 1)
         while first <= limit:
@@ -253,11 +262,18 @@ class Spool:
                 new.setdefault(key, record)
         return list(new.values())
 
+    def _newest_live(self) -> str:
+        for (blob,) in self._writer.execute("SELECT event FROM event ORDER BY time DESC"):
+            if (event := _decode_event(blob)).source == LIVE:
+                return event.time
+        return ""
+
     def _is_news(self, event: Event) -> bool:
         """Whether a state of a snapshot is newer than what was deleted of its entity."""
-        latest = self._reader.execute(
-            "SELECT time FROM latest WHERE entity_id = ?", (event.entity_id,)
-        ).fetchone()
+        with _translated():
+            latest = self._reader.execute(
+                "SELECT time FROM latest WHERE entity_id = ?", (event.entity_id,)
+            ).fetchone()
         return latest is None or event.time > latest[0]
 
     def _holds(self, ms: int, seq: int) -> bool:
@@ -289,12 +305,25 @@ class Spool:
                 raise
 
     async def _in_thread(self, call: Callable[[], _Answer]) -> _Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        return await _to_its_end(asyncio.get_running_loop().run_in_executor(self._thread, call))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, when the thread is done with it."""
+        self._thread.shutdown()
         self._reader.close()
         self._writer.close()
+
+
+async def _to_its_end(work: Awaitable[_Answer]) -> _Answer:
+    """Wait for work even when we are cancelled: it holds the connection."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
 
 
 @asynccontextmanager

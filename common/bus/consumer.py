@@ -163,10 +163,10 @@ class Consumer:
             for stream in self._streams:
                 ids = [d.entry_id for d in held if d.stream == stream and d.deaths == deaths]
                 if ids:
-                    await self._bus.command(
-                        *("XCLAIM", stream, self._group, self._name, 0, *ids),
-                        *("RETRYCOUNT", deaths, "JUSTID"),
-                    )
+                    await self._left_behind.give_back(stream, ids, deaths)
+        if self._left_behind.answer_lost:
+            for stream in self._streams:
+                await self._left_behind.give_back_unheard(stream)
 
     async def _make_groups(self) -> None:
         """Create the consumer group on each stream, at its very beginning."""

@@ -1,5 +1,6 @@
 """Dead letters: looking at them, and putting them back."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ from common.bus.connection import Bus
 from common.bus.entry import Field
 from common.bus.keys import ENRICH, STORE
 from common.errors import DeadLetterNotFound
+
+_ID: Final = re.compile(r"\d{1,19}-\d{1,19}", re.ASCII)
 
 ROWS_AT_ONCE: Final = 500
 """Entries read from the stream in one go while looking for those that match."""
@@ -169,12 +172,15 @@ class DeadLetters:
         Raises:
             BusUnavailable: When Redis does not answer.
         """
-        if not letter_ids:
+        known = [letter_id for letter_id in letter_ids if _ID.fullmatch(letter_id)]
+        if not known:
             return 0
-        purged = await self._bus.run("purge", (self._keys.dead, self._keys.ledger), *letter_ids)
+        purged = await self._bus.run("purge", (self._keys.dead, self._keys.ledger), *known)
         return int(purged)
 
     async def _fields(self, letter_id: str) -> dict[bytes, bytes]:
+        if not _ID.fullmatch(letter_id):  # half an id would mean every letter of that millisecond
+            raise _gone(letter_id)
         rows: list[Any] = await self._bus.command("XRANGE", self._keys.dead, letter_id, letter_id)
         if not rows:
             raise _gone(letter_id)

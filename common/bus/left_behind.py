@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
+
+import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
 from common.bus.delivery import Delivery, delivery
@@ -75,6 +77,25 @@ class LeftBehind:
                     yield batch
             start = f"({rows[-1][0].decode()}"
 
+    async def give_back(self, stream: str, ids: list[bytes], count: int) -> None:
+        """Set the delivery count of entries that we hold.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        claim = ("XCLAIM", stream, self._group, self._name, 0, *ids)
+        await self._ask(*claim, "RETRYCOUNT", count, "JUSTID")
+
+    async def give_back_unheard(self, stream: str) -> None:
+        """Give back what was delivered in an answer that never came.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        for entry_id, times in await self._pending(stream, self._name, "-"):
+            if times == 1:
+                await self.give_back(stream, [entry_id], 0)
+
     async def consumers_that_are_gone(self, stream: str, stop: asyncio.Event) -> list[str]:
         """Return other consumers that hold entries of a stream and have no heartbeat.
 
@@ -84,8 +105,8 @@ class LeftBehind:
         return await patiently(partial(self._gone, stream), stop, "Redis")
 
     async def _gone(self, stream: str) -> list[str]:
-        summary = await self._bus.command("XPENDING", stream, self._group)
-        holders = {name.decode() for name, _ in summary[3] or ()} - {self._name}
+        summary = await self._ask("XPENDING", stream, self._group)
+        holders = {name.decode() for name, _ in (summary and summary[3]) or ()} - {self._name}
         return [
             consumer
             for consumer in sorted(holders)
@@ -95,7 +116,7 @@ class LeftBehind:
     async def _pending(self, stream: str, consumer: str, start: str) -> list[tuple[bytes, int]]:
         """(entry id, times delivered) of the next entries pending for a consumer."""
         idle = ("IDLE", self._min_idle_ms(consumer)) if consumer != self._name else ()
-        rows = await self._bus.command(
+        rows = await self._ask(
             *("XPENDING", stream, self._group, *idle, start, "+", ROWS_AT_ONCE, consumer)
         )
         return [(entry_id, times) for entry_id, _, _, times in rows]
@@ -112,7 +133,7 @@ class LeftBehind:
         if not ids:
             return []
         try:
-            claimed = await self._bus.command(
+            claimed = await self._ask(
                 *("XCLAIM", stream, self._group, self._name, self._min_idle_ms(consumer)),
                 *(*ids, "RETRYCOUNT", count),
             )
@@ -132,6 +153,15 @@ class LeftBehind:
             stream=stream,
             count=lost,
         )
+
+    async def _ask(self, *words: Any) -> Any:  # noqa: ANN401 - a reply of any shape
+        """Ask about what is pending: nothing, when the group is gone."""
+        try:
+            return await self._bus.command(*words)
+        except redis_errors.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            return []
 
     def _min_idle_ms(self, consumer: str) -> int:
         return 0 if consumer == self._name else int(ABANDONED_AFTER_S * 1000)

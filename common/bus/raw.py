@@ -65,6 +65,21 @@ class RawStream:
         owner = await self._bus.read_field(self._keys.watermark, "spool")
         return owner.decode() if owner else None
 
+    async def position(self) -> tuple[int, int]:
+        """Return the last position (ms, seq) that anybody wrote, without becoming the writer.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        seen = await self._bus.read_field(self._keys.watermark, "position")
+        try:
+            stream = await self._bus.command("XINFO STREAM", self._keys.raw)
+        except redis_errors.ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            stream = {"last-generated-id": b"0-0"}
+        return max(_pair(entry_id) for entry_id in (stream["last-generated-id"], seen or b"0-0"))
+
     async def own(self) -> tuple[int, int]:
         """Become the writer of the stream; return the last position (ms, seq) in it.
 
@@ -114,5 +129,9 @@ class RawStream:
                 raise SpoolInUse(message) from error
             raise
         self._position = reply[0].decode()
-        ms, _, seq = self._position.partition("-")
-        return int(ms), int(seq)
+        return _pair(reply[0])
+
+
+def _pair(entry_id: bytes) -> tuple[int, int]:
+    ms, _, seq = entry_id.partition(b"-")
+    return int(ms), int(seq)

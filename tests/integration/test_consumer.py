@@ -28,10 +28,6 @@ pytestmark = pytest.mark.integration
 
 KEYS = Keys()
 
-no_group = pytest.mark.xfail(
-    strict=True, reason="NOGROUP from move.lua, XPENDING or XCLAIM ends the worker as a defect"
-)
-
 
 @pytest.fixture
 async def bus(redis_url):
@@ -112,7 +108,6 @@ async def test_groups_that_vanish_under_a_blocked_reader_are_made_again(bus, sto
     assert events_of(await task) == [event(1), event(2)]
 
 
-@no_group
 @pytest.mark.parametrize(
     "command",
     [("DEL", KEYS.raw), ("XGROUP", "DESTROY", KEYS.raw, ENRICH), ("FLUSHALL",)],
@@ -134,7 +129,6 @@ async def test_groups_that_vanish_under_a_batch_do_no_harm(bus, stop, command):
     assert len(await field_values(bus, KEYS.enriched, "id")) == 3
 
 
-@no_group
 async def test_groups_that_vanish_before_a_look_for_the_abandoned_are_made_again(
     bus, stop, monkeypatch
 ):
@@ -150,7 +144,6 @@ async def test_groups_that_vanish_before_a_look_for_the_abandoned_are_made_again
         assert events_of(await anext(batches)) == [event(2)]
 
 
-@no_group
 async def test_a_stop_after_the_group_vanished_is_in_order(bus, stop):
     """Giving back a batch whose group was destroyed is no error."""
     await append(bus, 1, 3)

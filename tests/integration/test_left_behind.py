@@ -131,7 +131,6 @@ async def test_an_entry_that_kills_is_buried_and_no_other(bus, position, max_dea
     assert (ledger.enriched, ledger.dead) == (99, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="a limit of one death buries the whole batch")
 def test_a_limit_that_would_condemn_innocents_is_refused():
     """One death is shared by a batch, so the limit must allow for a second one alone."""
     with pytest.raises(ValidationError):
@@ -198,7 +197,6 @@ async def test_entries_of_an_answer_that_was_lost_come_back_innocent(redis_url, 
     assert (await balanced(bus)).enriched == count + 1
 
 
-@pytest.mark.xfail(strict=True, reason="release() gives back only what it has heard of")
 async def test_a_stop_after_a_lost_answer_is_no_death(redis_url, bus, stop):
     """A worker that is stopped before it heard of its entries was not killed by them."""
     await append(bus, 1, 3)

@@ -137,7 +137,6 @@ async def test_the_history_is_complete_until_the_newest_live_event(spool):
     assert spool.tally.complete_until == event(5).time
 
 
-@pytest.mark.xfail(strict=True, reason="after a restart it is the newest event of any source")
 async def test_the_watermark_is_that_of_live_events_after_a_restart_too(path):
     """What history or a snapshot gave does not count as captured live, whenever it is asked."""
     late = msgspec.structs.replace(event(9), source=BACKFILL)
@@ -247,7 +246,6 @@ async def test_following_the_stream_of_another_sends_everything(spool, ahead_ms)
     assert [seq for _, seq in ids] == [1, 2, 3, 4]
 
 
-@pytest.mark.xfail(strict=True, reason="only the time is taken over, not the number")
 async def test_ids_grow_even_after_the_file_was_restored_from_an_older_copy(spool):
     """Where the stream is ahead of us though it is ours, new rows come after its last entry."""
     await add(spool, 1, 2)
@@ -258,7 +256,6 @@ async def test_ids_grow_even_after_the_file_was_restored_from_an_older_copy(spoo
     assert (row.ms, row.seq) > position
 
 
-@pytest.mark.xfail(strict=True, reason="only the memory knows the stranger's last entry")
 async def test_the_last_entry_of_a_stranger_is_remembered_over_a_restart(path):
     """Ids come after the last entry of a stream that was taken over, even for an empty spool."""
     async with open_spool(path) as spool:
@@ -354,7 +351,6 @@ async def test_a_disk_that_refuses_is_told_by_whoever_writes_to_it(path):
         assert await add(spool, 3) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="ROLLBACK runs while the thread still commits")
 async def test_a_cancelled_add_leaves_the_spool_usable(spool):
     """An add that is cancelled while it commits is there whole or not at all."""
     for n in range(1, 40, 2):
@@ -372,7 +368,6 @@ async def test_a_cancelled_add_leaves_the_spool_usable(spool):
         assert (event(n).time in times) == (event(n + 1).time in times)
 
 
-@pytest.mark.xfail(strict=True, reason="SIGSEGV: the file is closed under a running COMMIT")
 async def test_closing_after_a_cancelled_add_is_in_order(path):
     """A spool that is closed while the disk is still at work waits for it."""
     child = await asyncio.create_subprocess_exec(

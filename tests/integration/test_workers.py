@@ -190,7 +190,6 @@ async def test_the_registries_stand_on_the_bus_before_the_first_event(pipe):
     assert registry.version > 0
 
 
-@pytest.mark.xfail(strict=True, reason="the questions wait for the next frame before they are sent")
 async def test_a_change_of_a_registry_is_read_in_a_quiet_home(pipe, home):
     """An entity that moves to another area is known there soon, though no state changes."""
     async with pipe.running():
@@ -360,12 +359,7 @@ async def test_ingest_ends_in_order_while_redis_is_away(pipe, home):
     [
         {"HA_ACCESS_TOKEN": "wrong"},
         {"REDIS_URL": "redis://:wrong@127.0.0.1:{port}/0"},
-        pytest.param(
-            {"INGEST_SPOOL_PATH": "/proc/nowhere/spool.db"},
-            marks=pytest.mark.xfail(
-                strict=True, reason="SpoolUnavailable at the start ends as a defect of habus"
-            ),
-        ),
+        {"INGEST_SPOOL_PATH": "/proc/nowhere/spool.db"},
     ],
     ids=str,
 )

@@ -12,11 +12,13 @@ local source, next_stream, dead, ledger = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer = ARGV[1], ARGV[2]
 
 local ours = {}
-local held = redis.call('XPENDING', source, group, ARGV[3], ARGV[4], ARGV[5], consumer)
+local held = redis.pcall('XPENDING', source, group, ARGV[3], ARGV[4], ARGV[5], consumer)
+local is_gone = held.err and string.find(held.err, 'NOGROUP')  -- then nobody holds anything
+if is_gone then held = {} elseif held.err then return held end
 for _, row in ipairs(held) do ours[row[1]] = true end
 
 local function holds(id)
-  return ours[id] or #redis.call('XPENDING', source, group, id, id, 1, consumer) > 0
+  return ours[id] or not is_gone and #redis.call('XPENDING', source, group, id, id, 1, consumer) > 0
 end
 
 local done, buried, strange, failure = {}, 0, 0, nil

@@ -165,7 +165,7 @@ def test_all_errors_at_once():
             "BUS_PREFIX: 'a b' may hold letters, digits, '-', '_' and '.' only; "
             "write for example BUS_PREFIX=ha"
         ),
-        "BUS_MAX_DELIVERIES: '0' is too small; write 1 or more",
+        "BUS_MAX_DELIVERIES: '0' is too small; write 2 or more",
         "BUS_RETENTION_HOURS: '-1' is too small; write 0 or more",
         (
             "LOG_LEVEL: 'loud' is unknown; write one of "

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import MalformedEvent
-from ingest.secret import ALWAYS, OF_SERVICE_CALLS, readable, without_secrets
+from common.secret import ALWAYS, OF_SERVICE_CALLS, readable, without_secrets
 from tests.fakes import recordings
 
 TOKEN = "tOkEn-of.a_camera~1+2/3%4="
