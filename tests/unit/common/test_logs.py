@@ -87,6 +87,7 @@ def test_libraries_speak_through_the_same_pipeline(capsys):
     """Lines of the standard library's logging, of uvicorn and of warnings have the same shape."""
     logging.getLogger("uvicorn").addHandler(logging.StreamHandler())
     logging.getLogger("uvicorn").propagate = False
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # other tests serve with uvicorn
     start(log_format="json")
     logging.getLogger("uvicorn.error").info("served %d", 3)
     logging.getLogger("websockets.client").info("we say that ourselves")
