@@ -63,7 +63,7 @@ def split(body: str) -> list[str]:
             lines.append(body[start:at])
             start, fields = at + 1, False
     lines.append(body[start:])
-    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return [line for line in lines if line.strip(" \t\0") and not line.lstrip(" \t\0").startswith("#")]
 
 
 def parse(body: str, version: int = 2) -> Iterator[Line]:

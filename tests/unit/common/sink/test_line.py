@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from influxdb_client import Point, WritePrecision
 
@@ -151,6 +151,7 @@ def test_agrees_with_the_reference(area, name, text, value, us):
 
 
 @given(NASTY, NASTY, NASTY, NASTY, NASTY)
+@example("\x85#", "", "", "", "")
 def test_no_text_can_forge_anything(entity_id, area, name, state, unit):
     """One event is one line with our tags and fields, for InfluxDB 2's reader and for 3's."""
     event = state_change(
