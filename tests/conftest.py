@@ -4,10 +4,15 @@ import os
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.fakes.children import children
 from tests.fakes.redis_server import RedisServer
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("random", deadline=None, max_examples=2_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 _KEPT = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 """Processes that Python itself starts once and ends at exit."""
