@@ -32,7 +32,7 @@ KEEPERS = {
     "hiredis": ("common/bus/",),
     "websockets": ("ingest/connection.py", "ingest/simulator/"),
     "influxdb_client": ("common/sink/influx.py",),
-    "sqlite3": ("common/sink/sqlite.py", "ingest/spool.py"),
+    "sqlite3": ("common/sink/sqlite.py", "ingest/disk.py"),
     "fastapi": ("admin/",),
     "starlette": ("admin/",),
     "uvicorn": ("admin/",),

@@ -197,6 +197,6 @@ async def test_old_rows_of_the_spool_are_let_go(spool, bus):
     stop.clear()
     trimming = asyncio.create_task(work.keep_trimmed(-(10.0**9), 10**12, stop))
     count = "SELECT count(*) FROM event"
-    await until(lambda: spool._reader.execute(count).fetchone() == (1,))
+    await until(lambda: spool._disk.reader.execute(count).fetchone() == (1,))
     stop.set()
     await trimming

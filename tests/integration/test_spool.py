@@ -54,7 +54,7 @@ async def add(spool, *numbers, filtered=0, now_ms=START_MS):
 
 def standing(spool):
     """Numbers of the rows on the disk."""
-    return [seq for (seq,) in spool._reader.execute("SELECT seq FROM event ORDER BY seq")]
+    return [seq for (seq,) in spool._disk.reader.execute("SELECT seq FROM event ORDER BY seq")]
 
 
 async def numbers_of(spool):
@@ -308,17 +308,17 @@ async def test_a_full_disk_loses_nothing_and_doubles_nothing(path):
     big = b'"' + b"x" * 3_000 + b'"'
     batches = [[event(n, data=big) for n in range(i, i + 10)] for i in range(1, 101, 10)]
     async with open_spool(path) as spool:
-        (pages,) = spool._writer.execute("PRAGMA page_count").fetchone()
-        spool._writer.execute(f"PRAGMA max_page_count = {pages + 40}")
+        (pages,) = spool._disk.writer.execute("PRAGMA page_count").fetchone()
+        spool._disk.writer.execute(f"PRAGMA max_page_count = {pages + 40}")
         added = refused = 0
         for batch in batches:
             if not await fits(spool, batch):
                 refused += 1
                 assert len(await spool.after(0, 1000)) == added
-                spool._writer.execute(f"PRAGMA max_page_count = {pages + 10_000}")
+                spool._disk.writer.execute(f"PRAGMA max_page_count = {pages + 10_000}")
                 assert await fits(spool, batch)
-                (pages,) = spool._writer.execute("PRAGMA page_count").fetchone()
-                spool._writer.execute(f"PRAGMA max_page_count = {pages + 20}")
+                (pages,) = spool._disk.writer.execute("PRAGMA page_count").fetchone()
+                spool._disk.writer.execute(f"PRAGMA max_page_count = {pages + 20}")
             added += 10
         assert refused > 1
         tally = spool.tally
@@ -335,7 +335,7 @@ async def test_a_disk_that_refuses_is_told_by_whoever_writes_to_it(path):
     async with open_spool(path) as spool:
         await add(spool, 1, 2)
         blocker = sqlite3.connect(path, isolation_level=None)
-        spool._writer.execute("PRAGMA busy_timeout = 0")
+        spool._disk.writer.execute("PRAGMA busy_timeout = 0")
         blocker.execute("BEGIN IMMEDIATE")
         try:
             for call in (
@@ -361,7 +361,7 @@ async def test_a_cancelled_add_leaves_the_spool_usable(spool):
         with pytest.raises(asyncio.CancelledError):
             await task
     await add(spool, 100)
-    rows = spool._reader.execute("SELECT seq, time FROM event ORDER BY seq").fetchall()
+    rows = spool._disk.reader.execute("SELECT seq, time FROM event ORDER BY seq").fetchall()
     assert [seq for seq, _ in rows] == list(range(1, len(rows) + 1))
     times = [time for _, time in rows]
     for n in range(1, 40, 2):
@@ -534,7 +534,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @invariant()
     def all_is_there(self):
         """Ids grow, numbers are dense, counts are right."""
-        rows = self.spool._reader.execute("SELECT seq, ms FROM event ORDER BY seq").fetchall()
+        rows = self.spool._disk.reader.execute("SELECT seq, ms FROM event ORDER BY seq").fetchall()
         assert rows == [(seq, ms) for seq, ms, _ in self.standing]
         assert [ms for _, ms in rows] == sorted(ms for _, ms in rows)
         assert (self.spool.tally.filtered, self.spool.tally.duplicates) == (
