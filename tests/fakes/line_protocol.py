@@ -63,7 +63,8 @@ def split(body: str) -> list[str]:
             lines.append(body[start:at])
             start, fields = at + 1, False
     lines.append(body[start:])
-    return [line for line in lines if line.strip(" \t\0") and not line.lstrip(" \t\0").startswith("#")]
+    stripped = (line.strip(" \t\0") for line in lines)
+    return [line for line, text in zip(lines, stripped, strict=True) if text and text[0] != "#"]
 
 
 def parse(body: str, version: int = 2) -> Iterator[Line]:
