@@ -54,6 +54,7 @@ MAY_CATCH_ALL = {
     "admin/frame.py": "the last place before the client: it becomes the answer",
     "common/lifecycle.py": "the last place there is: it becomes the exit code",
     "common/sink/deadline.py": "hands it from a thread to whoever awaits",
+    "admin/cli/healthcheck.py": "hands it from a thread to whoever waits",
     "enrich/chain.py": "buries what a pure step threw",
 }
 

@@ -1,7 +1,13 @@
 """`habus healthcheck <stage>`: whether a container should be started anew."""
 
+import os
 import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
+from threading import Thread
+from typing import Final, TypeVar
 
 from admin.cli import show
 from admin.cli.at_desk import with_bus
@@ -10,6 +16,10 @@ from admin.health import age_s
 from common.bus import STAGES, Bus
 from common.errors import BusUnavailable, InvalidSetting
 from common.heartbeat import EXPIRES_S, Pulse, read_pulses
+
+Answer = TypeVar("Answer")
+ANSWERS_WITHIN_S: Final = 8.0
+"""Seconds after which nothing can be told; Docker's own time-out is longer."""
 
 
 def healthcheck(stage: str) -> int:
@@ -30,7 +40,7 @@ def healthcheck(stage: str) -> int:
         return [p for p in found if is_here(p, settings.worker_name, socket.gethostname())]
 
     try:
-        mine = with_bus(ask)
+        mine = _in_time(lambda: with_bus(ask))
     except BusUnavailable as error:
         show.line(f"cannot tell: {error}")
         return 0
@@ -40,6 +50,28 @@ def healthcheck(stage: str) -> int:
         return 1
     show.line(f"{stage} is alive, its last heartbeat {min(ages):.0f} s ago")
     return 0
+
+
+def _in_time(call: Callable[[], Answer]) -> Answer:
+    """Return what the call answers, or end the process: a name that is looked up hangs for long.
+
+    Neither asyncio nor the interpreter ends while a thread of an executor looks up a name.
+    """
+    answer: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return answer.result(ANSWERS_WITHIN_S)
+    except TimeoutError:
+        show.line(f"cannot tell: Redis did not answer within {ANSWERS_WITHIN_S:g} s")
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def is_here(pulse: Pulse, name: str, host: str) -> bool:

@@ -6,11 +6,12 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from admin.cli import dead_letters, main
+from admin.cli import dead_letters, healthcheck, main
 from common.bus import ENRICH, Consumer, DeadLetters, Filter, Streams, connect
 from common.errors import PointRejected
 from common.heartbeat import Heartbeat
@@ -313,6 +314,22 @@ def test_many_letters_want_a_yes(habus, environment):
         assert "2 dead letters" in err
         assert "--yes" in err
     assert on_bus(environment, read_ledger).dead == 2
+
+
+def test_healthcheck_answers_in_time_though_a_name_is_looked_up_for_ever(habus, monkeypatch):
+    """A thread that hangs in the system's resolver keeps neither the answer nor the process."""
+    hanging = threading.Event()
+    monkeypatch.setattr(healthcheck, "with_bus", lambda _: hanging.wait(30))
+    monkeypatch.setattr(healthcheck, "ANSWERS_WITHIN_S", 0.05)
+
+    def end(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(healthcheck.os, "_exit", end)
+    code, out, _ = habus("healthcheck", "store")
+    hanging.set()
+    assert code == 0
+    assert "cannot tell" in out
 
 
 def test_healthcheck_by_heartbeat(habus, environment, monkeypatch):
