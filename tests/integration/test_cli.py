@@ -230,8 +230,17 @@ def test_tail_prints_the_newest_entries(habus):
 
 def test_tail_follows(environment):
     """What comes later is printed when it comes; Ctrl-C is no error to explain."""
+    # Where the tests run in the background, SIGINT is ignored, and children inherit that.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from admin.cli import main; main()", "tail", "inbox", "-n", "1"],
+        [
+            sys.executable,
+            "-c",
+            f"{heed}; from admin.cli import main; main()",
+            "tail",
+            "inbox",
+            "-n1",
+        ],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
