@@ -5,7 +5,7 @@ import time
 from functools import partial
 from typing import Final
 
-from common.bus import INGEST, Bus, RawStream
+from common.bus import INGEST, Bus, RawStream, Tally
 from common.errors import BusUnavailable, SpoolInUse
 from common.heartbeat import Heartbeat, read_pulses
 from common.lifecycle import patiently, pause
@@ -94,13 +94,16 @@ class Delivery:
         raise BusUnavailable(message)
 
     async def _send(self, stop: asyncio.Event) -> None:
+        told: Tally | None = None
         stopped = asyncio.create_task(stop.wait())
         try:
             while True:
                 rows = await self._spool.after(self._sent, APPENDED_AT_ONCE)
-                if rows:
-                    await self._raw.append(rows, self._spool.tally)
-                    self._sent = rows[-1].seq
+                tally = self._spool.tally
+                if rows or tally != told:  # what a rule leaves out is counted, but has no row
+                    await self._raw.append(rows, tally)
+                    told = tally
+                    self._sent = rows[-1].seq if rows else self._sent
                     self._heartbeat.count(sent=len(rows))
                 elif stop.is_set():
                     return

@@ -200,3 +200,11 @@ async def test_old_rows_of_the_spool_are_let_go(spool, bus):
     await until(lambda: spool._disk.reader.execute(count).fetchone() == (1,))
     stop.set()
     await trimming
+
+
+async def test_what_has_no_row_is_counted_too(bus, spool):
+    """Events that a rule left out reach the ledger though no event follows them."""
+    await spool.add([], filtered=7, now_ms=START_MS)
+    await send_all(spool, bus)
+    ledger = await read_ledger(bus)
+    assert (ledger.captured, ledger.filtered, ledger.unaccounted) == (7, 7, 0)
