@@ -10,7 +10,7 @@ need = test -e $(1) || { echo "make $@: there is no $(1) yet" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test format lint types test integration faults browser e2e coverage \
-	bench check demo up down logs clean soak containers audit
+	bench check demo up down logs clean soak containers audit settings
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +86,9 @@ soak: install-test ## Faults by chance, until you stop it; SEED=n repeats a run
 audit: install-test ## Known vulnerabilities of what habus depends on
 	@$(BIN)/python -c 'import pip_audit' 2>/dev/null || $(PIP) pip-audit
 	$(BIN)/pip-audit --local --skip-editable
+
+settings: install-test ## The README's table of settings, made anew
+	$(BIN)/python -m tests.readme_settings README.md
 
 demo: install ## A simulated home, all workers, no server needed; DEMO_SECONDS=20 stops by itself
 	@$(call need,admin/cli)

@@ -1,13 +1,14 @@
 """The connection to Redis, and what its errors mean."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import hiredis
 import redis.exceptions as redis_errors
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
-from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -200,13 +201,33 @@ def _as_it_came(reply: Any, **_options: Any) -> Any:  # noqa: ANN401 - a reply o
     return reply
 
 
-class _Packed:
+class _Packed(AbstractConnection):
     """Packs commands in C, five times faster than redis.asyncio's own packer."""
 
     def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401 - as redis-py has it
         # redis-py names some commands with a space: XINFO STREAM
         name = args[0].encode() if isinstance(args[0], str) else args[0]
         return [hiredis.pack_command((*name.split(), *args[1:]))]
+
+    async def send_packed_command(
+        self,
+        command: bytes | str | Iterable[bytes],
+        check_health: bool = True,  # noqa: ARG002, FBT001, FBT002 - redis-py's signature
+    ) -> None:
+        """Send as redis-py does, but for its `asyncio.wait_for`.
+
+        In Python 3.11 that may swallow a cancellation, and the task goes on for ever.
+        Source: https://github.com/python/cpython/issues/86296
+        """
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        try:
+            async with asyncio.timeout(self.socket_timeout):
+                self._writer.writelines(command)  # type: ignore[arg-type, union-attr]
+                await self._writer.drain()  # type: ignore[union-attr]
+        except BaseException:
+            await self.disconnect(nowait=True)
+            raise
 
 
 class _PackedTcp(_Packed, Connection):

@@ -12,8 +12,10 @@ from tests.fakes.recordings import frames
 ANSWERS = "a_auth_states_registries"
 """Recording with the greeting, and with the answers to every question about a home."""
 
-_ID_AT_END = re.compile(r'"id":\d+\}(?=$|\]$|,\{"type":"event")')
-_ID_AT_START = re.compile(r'^\{"id":\d+,')
+_ID_OF_EVENT = re.compile(r'"id":\d+\}(?=$|\]$|,\{"(?:type":"event"|id":\d+,"type":"result"))')
+_ID_OF_RESULT = re.compile(r'\{"id":\d+,("type": ?"result")')
+_NOBODY = 0
+"""Id that no client uses: of the recorder's own questions, whose answers came between events."""
 
 
 class RecordedHome:
@@ -32,7 +34,7 @@ class RecordedHome:
         states: Recorded answer to `get_states`.
     """
 
-    token = "REDACTED_LONG_LIVED_TOKEN"  # noqa: S105 - what the recordings hold in its place
+    token = "REDACTED_LONG_LIVED_TOKEN"
 
     def __init__(self, version: str, name: str, connection: str | None = None) -> None:
         self._greetings, self._answers = _questions_and_answers(version)
@@ -72,7 +74,7 @@ class RecordedHome:
             if kind == "subscribe_events":
                 subscriptions[command["event_type"]] = number
             answer = self._answers.get(kind, '{"id":0,"type":"result","success":true}')
-            await socket.send(_ID_AT_START.sub(f'{{"id":{number},', answer))
+            await socket.send(_of_result(number, answer))
             if kind == "get_states" and not has_asked:
                 has_asked = True
                 await self._play(socket, subscriptions)
@@ -80,15 +82,19 @@ class RecordedHome:
     async def _play(self, socket: ServerConnection, subscriptions: dict[str, int]) -> None:
         for text in [] if self.is_over else self._connections[self.played]:
             messages = _messages(text)
-            mapped, count = _ID_AT_END.subn(f'"id":{subscriptions["*"]}}}', text)
-            assert count == len(messages), text
-            await socket.send(mapped)
+            mapped, count = _ID_OF_EVENT.subn(f'"id":{subscriptions["*"]}}}', text)
+            assert count == len(messages), text[:1000]
+            await socket.send(_of_result(_NOBODY, mapped))
             for message in messages:  # whoever subscribed to its type alone hears it, too
                 if number := subscriptions.get(message["event"]["event_type"]):
                     await socket.send(json.dumps({**message, "id": number}))
         self.played += 1
         if not self.is_over:
             await socket.close()
+
+
+def _of_result(number: int, text: str) -> str:
+    return _ID_OF_RESULT.sub(rf'{{"id":{number},\1', text)
 
 
 def _questions_and_answers(version: str) -> tuple[dict[str, str], dict[str, str]]:

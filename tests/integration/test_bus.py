@@ -321,3 +321,22 @@ async def test_an_outage_is_over_when_redis_is_back(tmp_path):
                 return True
 
             await until(back)
+
+
+async def test_a_cancelled_command_ends_its_task(bus):
+    """A cancellation is never swallowed, or a TaskGroup would wait for the task for ever."""
+
+    async def ask_once(begun):
+        begun.set()
+        await bus.ping()
+        await asyncio.Event().wait()
+
+    await bus.ping()
+    for _ in range(20):
+        begun = asyncio.Event()
+        task = asyncio.create_task(ask_once(begun))
+        await begun.wait()
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=5)
+        assert done
+        assert task.cancelled()
