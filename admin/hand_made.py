@@ -68,7 +68,7 @@ def json_of(value: object) -> bytes:
 def _time_of_state(data: Mapping[str, Any], fired: str) -> str:
     """When the state changed; also checks that `data` is a state change."""
     entity_id = data.get("entity_id")
-    if not isinstance(entity_id, str) or not entity_id:
+    if not isinstance(entity_id, str) or "." not in entity_id:
         raise MalformedEvent("data.entity_id: a state_changed needs one, as sensor.kitchen")
     new_state = data.get("new_state")
     if new_state is None:  # the entity was removed

@@ -27,6 +27,9 @@ NAMES = (
 )  # fmt: skip
 """Every setting of every room: one `.env` serves all, and each room knows the others' names."""
 
+FROM_FILES = ("ADMIN_TOKEN", "HA_ACCESS_TOKEN", "INFLUXDB_TOKEN", "REDIS_URL")
+"""Settings that may stand in a file that NAME_FILE names."""
+
 PREFIXES = tuple({name.partition("_")[0] + "_" for name in NAMES} | {"ENRICH_"})
 """A variable that starts so is meant for habus."""
 
@@ -107,7 +110,7 @@ class Variables:
 
 def known(name: str) -> bool:
     """Is it a setting of any room, or a file for one?"""
-    return name in NAMES or name.removesuffix("_FILE") in NAMES
+    return name in NAMES or (name.endswith("_FILE") and name.removesuffix("_FILE") in FROM_FILES)
 
 
 def unknown(name: str) -> str:

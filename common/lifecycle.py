@@ -20,6 +20,9 @@ from common.logs import OncePerMinute, logger, start_logging
 EXIT_FATAL, EXIT_SETTINGS, EXIT_UNFORESEEN = 1, 2, 70
 """Exit codes: a person must act; the settings are wrong; a defect of habus (EX_SOFTWARE)."""
 
+ORDERLY_S = 6.0
+"""Seconds in which a worker may end in order; whoever stops it often kills after 10."""
+
 LONGEST_WAIT_S = 300.0
 """Seconds that a server may ask us to wait; more counts as this."""
 
@@ -60,11 +63,23 @@ def run_worker(
 
 
 async def _until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
-    """Run `main`; 0, or 128 + the number of the signal that cancelled it."""
+    """Run `main`; 0, or 128 + the number of the signal that cancelled it.
+
+    What has not ended `ORDERLY_S` seconds after the first signal is cancelled too: something is
+    away that does not even refuse. What is in hand is given back, so this is a normal end.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     work = asyncio.ensure_future(main(stop))
     cancelled_by = 0
+    is_late = False
+
+    def hurry() -> None:
+        nonlocal is_late
+        if not work.done():
+            log.warning("what is under way takes too long; leaving it to the next start")
+            is_late = True
+            work.cancel()
 
     def on(signum: signal.Signals) -> None:
         nonlocal cancelled_by
@@ -75,15 +90,16 @@ async def _until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> in
         else:
             log.info("stopping", signal=signum.name)
             stop.set()
+            loop.call_later(ORDERLY_S, hurry)
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, on, signum)
     try:
         await work
     except asyncio.CancelledError:
-        if not cancelled_by:
+        if not (cancelled_by or is_late):
             raise
-        return 128 + cancelled_by
+        return 128 + cancelled_by if cancelled_by else 0
     return 0
 
 

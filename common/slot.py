@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ def slot(stage: str, name: str, *pipeline: str) -> Iterator[str]:
     """
     key = hashlib.sha256("\0".join((stage, name, *pipeline)).encode()).hexdigest()[:16]
     for number in count(1):
-        path = Path(tempfile.gettempdir()) / f"habus-{stage}-{key}-{number}.lock"
+        path = Path(tempfile.gettempdir()) / f"habus-{os.getuid()}-{stage}-{key}-{number}.lock"
         with path.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

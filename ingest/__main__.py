@@ -6,7 +6,7 @@ from functools import partial
 
 from common.bus import INGEST, Keys, connect
 from common.heartbeat import Heartbeat
-from common.lifecycle import pause, run_worker
+from common.lifecycle import run_worker
 from common.slot import slot
 from ingest import connection
 from ingest.capture import Capture
@@ -78,7 +78,15 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _send(delivery: Delivery, publisher: Publisher, captured_all: asyncio.Event) -> None:
     """Send what is spooled; the very first events only once the registries are known."""
-    await pause(publisher.first, REGISTRY_WITHIN_S)
+    first = asyncio.create_task(publisher.first.wait())
+    stopped = asyncio.create_task(captured_all.wait())
+    try:
+        await asyncio.wait(
+            {first, stopped}, timeout=REGISTRY_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        first.cancel()
+        stopped.cancel()
     await delivery.keep_sending(captured_all)
 
 

@@ -103,8 +103,10 @@ class Capture:
                 if batch is not None and not batch:
                     return
                 came = await self._understand(batch, stop) if batch else 0
-                for text in self._conversation.to_send():
-                    await socket.send(text)
+                # What still waits is spooled first; then the reader says how the connection ended.
+                with suppress(HomeAssistantUnavailable):
+                    for text in self._conversation.to_send():
+                        await socket.send(text)
                 due = started + gather_s(PAUSE_S, came) if frames.is_empty else 0.0
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
         finally:

@@ -125,6 +125,14 @@ def translated() -> Iterator[None]:
     except (sqlite3.OperationalError, OSError) as error:
         message = f"the spool cannot be written: {error}; free space, or check INGEST_SPOOL_PATH"
         raise SpoolUnavailable(message) from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise
+        message = (
+            f"the spool is damaged: {error}; move the file that INGEST_SPOOL_PATH names away, and "
+            "habus makes a new one (`sqlite3 FILE .recover` may save what is in the old one)"
+        )
+        raise SpoolUnavailable(message) from error
 
 
 def _lock(file: int, path: Path) -> None:

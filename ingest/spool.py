@@ -198,8 +198,10 @@ class Spool:
             SpoolUnavailable: When the disk refuses.
         """
         [(first,)] = self._disk.ask("SELECT coalesce(min(seq), 0) FROM event")
+        # Ends at the first row that was not sent: while Redis is away all may be old, and many.
         young = self._disk.ask(
-            "SELECT seq FROM event WHERE ms >= ? ORDER BY seq LIMIT 1", older_than_ms
+            "SELECT seq FROM event WHERE ms >= ? OR seq > ? ORDER BY seq LIMIT 1",
+            *(older_than_ms, sent),
         )
         old = young[0][0] - 1 if young else self._last_seq
         excess = 1 - max_bytes / max(1, self._disk.used_bytes())

@@ -29,6 +29,9 @@ EMPTY_READ_S: Final = 0.02
 LOOK_FOR_ABANDONED_S: Final = 10.0
 """Seconds between two looks for entries of workers that are gone."""
 
+RELEASE_S: Final = 2.0
+"""Longest time to give back what is in hand; what is not given back counts one death more."""
+
 MOVED_AT_ONCE: Final = 500
 """Most entries in one script: Redis serves nobody else while it runs."""
 
@@ -148,8 +151,9 @@ class Consumer:
         try:
             yield
         except (Stopped, asyncio.CancelledError):
-            with suppress(BusUnavailable):
-                await self.release()
+            with suppress(BusUnavailable, TimeoutError):
+                async with asyncio.timeout(RELEASE_S):
+                    await self.release()
             raise
 
     async def release(self) -> None:
@@ -171,11 +175,22 @@ class Consumer:
     async def _make_groups(self) -> None:
         """Create the consumer group on each stream, at its very beginning."""
         for stream in self._streams:
+            if await self._has_group(stream):  # a full Redis refuses XGROUP CREATE even then
+                continue
             try:
                 await self._bus.command("XGROUP", "CREATE", stream, self._group, "0", "MKSTREAM")
             except redis_errors.ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
+
+    async def _has_group(self, stream: str) -> bool:
+        try:
+            groups = await self._bus.command("XINFO GROUPS", stream)
+        except redis_errors.ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            return False
+        return any(group["name"] == self._group.encode() for group in groups)
 
     async def _read(self) -> list[Delivery]:
         try:
@@ -210,7 +225,9 @@ class Consumer:
         look_again = 0.0
         while not stop.is_set():
             started = time.monotonic()
-            if self._left_behind.answer_lost:
+            # Nothing is in hand here, so what is pending for us we never heard of: an answer was
+            # lost, or Redis came back older than it was and has forgotten what we settled.
+            if self._left_behind.answer_lost or started >= look_again:
                 self._left_behind.answer_lost = False
                 async for batch in self._of_mine(stop, died=False):
                     yield batch
@@ -259,8 +276,11 @@ class Consumer:
                 args += (b"event", held.entry_id, *values_of(outcome))
         first, last = id_range(held.entry_id for held, _ in pairs)
         keys = (stream, target, self._bus.keys.dead, self._bus.keys.ledger)
+        # Burying goes on when Redis is full: or one bad point would keep `store` from draining.
+        only_burials = all(isinstance(outcome, PoisonError) for _, outcome in pairs)
         _, buried, strange = await self._bus.run(
-            "move", keys, self._group, self._name, first, last, len(pairs), *args
+            *("bury" if only_burials else "move", keys),
+            *(self._group, self._name, first, last, len(pairs), *args),
         )
         if buried:
             reasons = {o.reason for _, o in pairs if isinstance(o, PoisonError)}

@@ -73,6 +73,8 @@ class LeftBehind:
             if innocent and (batch := await take(innocent, 1)):
                 yield batch
             for entry_id, count in counts.items():
+                if stop.is_set():
+                    return
                 if count > 1 and (batch := await take([entry_id], count)):
                     yield batch
             start = f"({rows[-1][0].decode()}"
@@ -92,9 +94,12 @@ class LeftBehind:
         Raises:
             BusUnavailable: When Redis does not answer.
         """
-        for entry_id, times in await self._pending(stream, self._name, "-"):
-            if times == 1:
-                await self.give_back(stream, [entry_id], 0)
+        start = "-"
+        while rows := await self._pending(stream, self._name, start):
+            unheard = [entry_id for entry_id, times in rows if times == 1]
+            if unheard:
+                await self.give_back(stream, unheard, 0)
+            start = f"({rows[-1][0].decode()}"
 
     async def consumers_that_are_gone(self, stream: str, stop: asyncio.Event) -> list[str]:
         """Return other consumers that hold entries of a stream and have no heartbeat.

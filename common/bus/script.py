@@ -42,5 +42,10 @@ class Scripts:
 
 @cache
 def source(name: str) -> str:
-    """Text of a script; its first line is `#!lua` with the flags it needs."""
+    """Text of a script; its first line is `#!lua` with the flags it needs.
+
+    `bury` is `move` that also runs when Redis is full.
+    """
+    if name == "bury":
+        return source("move").replace("#!lua", "#!lua flags=allow-oom", 1)
     return files("common.bus.scripts").joinpath(f"{name}.lua").read_text("utf-8")
