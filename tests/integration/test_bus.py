@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from common.bus import ENRICH, STORE, Keys, RawStream, Streams, Tally, connect
 from common.bus.script import source
 from common.bus.trim import share_of_memory
-from common.errors import BusUnavailable, InvalidSetting
+from common.errors import BusUnavailable, InvalidSetting, PointRejected
 from common.lifecycle import Stopped
 from tests.fakes.bus import (
     SPOOL,
@@ -160,7 +160,7 @@ async def test_a_server_that_forgets_at_once_is_unavailable(bus, monkeypatch):
 
 
 async def test_a_full_redis_drains(tmp_path):
-    """Full, it takes nothing, but the sink's acknowledgements go on; with room all goes on."""
+    """Full, it takes no event, but what the sink said is settled; with room all goes on."""
     with RedisServer(tmp_path, maxmemory="6mb") as server:
         async with connect(server.url) as bus:
             raw = await append(bus, 1, 10)
@@ -177,9 +177,9 @@ async def test_a_full_redis_drains(tmp_path):
             task = asyncio.create_task(
                 readers[ENRICH].forward(enriching, events_of(enriching), KEYS.enriched, stop)
             )
-            await readers[STORE].settle(storing, {}, stop)
+            await readers[STORE].settle(storing, {2: PointRejected("bad")}, stop)
             ledger = await balanced(bus)
-            assert (ledger.stored, ledger.enriched, ledger.in_flight) == (5, 5, 5)
+            assert (ledger.stored, ledger.dead, ledger.enriched, ledger.in_flight) == (4, 1, 5, 5)
             assert not task.done()
             await bus.command("CONFIG SET", "maxmemory", "64mb")
             await task

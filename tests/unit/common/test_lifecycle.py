@@ -99,6 +99,25 @@ def test_a_second_signal_cancels():
     assert "Traceback" not in said
 
 
+def test_what_does_not_end_in_time_is_left_to_the_next_start():
+    """A worker that hangs after the first signal is cancelled, cleans up, and ends with 0."""
+    worker = Worker(
+        """
+        import common.lifecycle
+        common.lifecycle.ORDERLY_S = 0.1
+        ready()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            sys.stderr.write("cleaned up\\n")
+        """
+    )
+    code, said = worker.ready().kill(signal.SIGTERM).end()
+    assert code == 0
+    assert "cleaned up\n" in said
+    assert "leaving it to the next start" in said
+
+
 def test_a_fatal_error_is_one_sentence():
     """What only a person can mend is said in one line without a traceback; exit code 1."""
     code, said = Worker("raise AuthenticationFailed('Home Assistant refuses the token')").end()
