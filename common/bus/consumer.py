@@ -10,7 +10,7 @@ from typing import Final
 import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
-from common.bus.delivery import Delivery, delivery, id_range
+from common.bus.delivery import Delivery, delivery
 from common.bus.entry import Field, fields_of, values_of
 from common.bus.left_behind import LeftBehind
 from common.bus.letter import Burial, letter
@@ -274,7 +274,7 @@ class Consumer:
                 args += (b"next", held.entry_id, len(flat), *flat)
             else:
                 args += (b"event", held.entry_id, *values_of(outcome))
-        first, last = id_range(held.entry_id for held, _ in pairs)
+        first, last = pairs[0][0].entry_id, pairs[-1][0].entry_id  # in the stream's order
         keys = (stream, target, self._bus.keys.dead, self._bus.keys.ledger)
         # Burying goes on when Redis is full: or one bad point would keep `store` from draining.
         only_burials = all(isinstance(outcome, PoisonError) for _, outcome in pairs)

@@ -1,7 +1,5 @@
 """Delivery: an entry in a consumer's hands."""
 
-from collections.abc import Iterable
-
 import msgspec
 
 from common.bus.entry import event_of
@@ -34,9 +32,3 @@ def delivery(stream: str, entry_id: bytes, flat: list[bytes], deaths: int = 0) -
     except MalformedEvent as error:
         event = error
     return Delivery(stream, entry_id, flat, event, deaths)
-
-
-def id_range(ids: Iterable[bytes]) -> tuple[bytes, bytes]:
-    """Return the lowest and the highest of some entry ids."""
-    ordered = sorted(ids, key=lambda entry_id: tuple(map(int, entry_id.split(b"-"))))
-    return ordered[0], ordered[-1]
