@@ -1,9 +1,10 @@
 """What a demo says, and how it ends."""
 
+import asyncio
 import sys
 import time
 from asyncio import Event
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,9 +16,6 @@ from common.lifecycle import pause
 
 DRAIN_S: Final = 10.0
 """Seconds that a demo which stops by itself gives the last events."""
-
-QUIET_S: Final = 0.5
-"""Seconds without a new event after which nothing more comes."""
 
 LOOK_EVERY_S: Final = 0.05
 """Seconds between two looks at the ledger."""
@@ -50,17 +48,40 @@ async def say_when_stored(bus: Bus, started: float, stop: Event) -> None:
         _say(f"The first event is in the sink, {time.monotonic() - started:.1f} s after the start.")
 
 
-async def end_after(seconds: float, silence: Callable[[], None], bus: Bus, stop: Event) -> None:
+class Silence:
+    """The end of a demo's events: ingest ends first, the others once they have settled all."""
+
+    def __init__(self) -> None:
+        self._asked = Event()
+        self._reached = Event()
+
+    async def after(self, capture: Callable[[Event], Awaitable[None]], stop: Event) -> None:
+        """Capture until silence is asked for, then wait for the end of the others."""
+        stopping = asyncio.create_task(self._ask_at(stop))
+        try:
+            await capture(self._asked)
+        finally:
+            stopping.cancel()
+            self._reached.set()
+        await stop.wait()
+
+    async def reached(self) -> None:
+        """Ask for silence; return when everything that was captured stands on the bus."""
+        self._asked.set()
+        await self._reached.wait()
+
+    async def _ask_at(self, stop: Event) -> None:
+        await stop.wait()
+        self._asked.set()
+
+
+async def end_after(seconds: float, silence: Silence, bus: Bus, stop: Event) -> None:
     """Let the home fall silent, and the last events come to rest; then stop."""
     await pause(stop, seconds)
-    silence()
-    before, quiet_since = await _ledger(bus), time.monotonic()
-    deadline = quiet_since + DRAIN_S
-    while not stop.is_set() and time.monotonic() < min(deadline, quiet_since + QUIET_S):
+    await silence.reached()
+    deadline = time.monotonic() + DRAIN_S
+    while not stop.is_set() and time.monotonic() < deadline and (await _ledger(bus)).in_flight != 0:
         await pause(stop, LOOK_EVERY_S)
-        now = await _ledger(bus)
-        if now != before or now.in_flight:
-            before, quiet_since = now, time.monotonic()
     stop.set()
 
 
@@ -77,7 +98,7 @@ async def _ledger(bus: Bus) -> Ledger:
     try:
         return await read_ledger(bus)
     except BusUnavailable:
-        return Ledger()
+        return Ledger(in_flight=None)
 
 
 def _say(text: str) -> None:

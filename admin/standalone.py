@@ -17,7 +17,7 @@ import enrich.__main__ as enrich
 import ingest.__main__ as ingest
 import store.__main__ as store
 from admin.config import Settings as AdminSettings
-from admin.demo import end_after, ledger_at_end, say_when_stored, say_where
+from admin.demo import Silence, end_after, ledger_at_end, say_when_stored, say_where
 from admin.doctor import Home
 from admin.embedded_redis import EmbeddedRedis, embedded_redis
 from common.config import Settings
@@ -81,15 +81,20 @@ class Rooms(NamedTuple):
             _with(self.admin, values, where_default=where_default),
         )
 
-    async def work(self, stop: asyncio.Event) -> None:
+    async def work(self, stop: asyncio.Event, silence: Silence | None = None) -> None:
         """Run all four workers until `stop` is set, or one ends: then all end.
+
+        Args:
+            stop: Ends them.
+            silence: Ends ingest before the others, when it is asked for.
 
         Raises:
             FatalError: When one of them needs a person.
         """
+        capture = partial(ingest.main, self.ingest)
         await together(
             [
-                partial(ingest.main, self.ingest),
+                capture if silence is None else partial(silence.after, capture),
                 partial(enrich.main, self.enrich),
                 partial(store.main, self.store),
                 partial(admin.main, self.admin),
@@ -213,12 +218,12 @@ async def _demo(  # noqa: PLR0913, PLR0917 - one for each option
             rooms = _rooms_of_demo(redis, home, folder, port)
             url = f"http://127.0.0.1:{rooms.admin.admin_port}/"
             say_where(url, rooms.admin.admin_token.get_secret_value(), redis.cli)
+            silence = Silence()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(say_when_stored(bus, started, stop))
                 if seconds:
-                    silence = partial(home.set_rate, 0)
                     tasks.create_task(end_after(seconds, silence, bus, stop))
-                await rooms.work(stop)
+                await rooms.work(stop, silence)
 
 
 def _folder(data: Path | None) -> AbstractContextManager[str | Path]:
