@@ -23,6 +23,9 @@ EVERY_S: Final = 5.0
 EXPIRES_S: Final = 20
 """Seconds after which a worker without heartbeat is gone."""
 
+MAX_ERROR_CHARACTERS: Final = 1000
+"""Longest error in a heartbeat; the rest is cut off."""
+
 UP, DOWN = "up", "down"
 """State of a dependency."""
 
@@ -83,9 +86,10 @@ class Heartbeat:
 
     def dependency(self, name: str, error: TransientError | None) -> None:
         """Say that a dependency is up (None), or down and why."""
-        self._dependencies[name] = UP if error is None else f"{DOWN}: {error}"
+        text = str(error)[:MAX_ERROR_CHARACTERS]
+        self._dependencies[name] = UP if error is None else f"{DOWN}: {text}"
         if error is not None:
-            self._last_error = f"{_now()} {error}"
+            self._last_error = f"{_now()} {text}"
 
     async def keep_beating(self, stop: asyncio.Event) -> None:
         """Beat every `EVERY_S` seconds until `stop` is set, then be gone at once."""
@@ -97,7 +101,7 @@ class Heartbeat:
             await self._bus.delete(self._key)
 
     async def beat(self) -> None:
-        """Write one heartbeat.
+        """Write one heartbeat, also when Redis is full: who is not heard is taken for dead.
 
         Raises:
             BusUnavailable: When Redis does not answer.
@@ -114,7 +118,8 @@ class Heartbeat:
             "last_error": self._last_error,
             **self._extra,
         }
-        await self._bus.write_hash(self._key, fields, expire_s=EXPIRES_S)
+        flat = (part for pair in fields.items() for part in pair)
+        await self._bus.run("beat", [self._key], EXPIRES_S, *flat)
 
 
 async def read_pulses(bus: Bus, stage: str = "*") -> list[Pulse]:

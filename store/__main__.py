@@ -5,6 +5,7 @@ import sys
 
 from common.bus import STORE, Consumer, Keys, connect, keep_trimmed
 from common.heartbeat import Heartbeat
+from common.ledger import keep_balanced
 from common.lifecycle import patiently, run_worker
 from common.logs import logger
 from common.sink import open_sink
@@ -39,6 +40,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             retention_s = settings.bus_retention_hours * 3600
             tasks.create_task(heartbeat.keep_beating(stop))
             tasks.create_task(keep_trimmed(bus, keys.group_inputs(STORE), retention_s, stop))
+            tasks.create_task(keep_balanced(bus, stop))
             told = await patiently(
                 sink.check, stop, "the sink", lambda error: heartbeat.dependency("sink", error)
             )

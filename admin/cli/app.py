@@ -170,7 +170,7 @@ def send(  # noqa: PLR0913 - one for each part of an event
 
 @app.command()
 def ledger(*, as_json: Json = False) -> None:
-    """Show where every event is; exit code 1 when some are unaccounted for."""
+    """Show where every event is; exit code 1 when some are lost."""
     from admin.cli.ledger import ledger as show  # noqa: PLC0415
 
     sys.exit(show(as_json=as_json))

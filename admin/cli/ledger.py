@@ -10,23 +10,27 @@ from common.ledger import Ledger, read_ledger
 
 MEANINGS = {
     "captured": "came: live, from history, from snapshots, handed in",
+    "redelivered": "come again, or were never counted: somebody meddled with a stream",
     "filtered": "left out by a rule of yours",
     "duplicates": "came a second time, dropped at the door",
     "stored": "stand in the sink",
     "dead": "stand in the dead letters now",
     "purged": "deleted from the dead letters by a person",
-    "lost": "deleted from a stream by somebody else",
+    "lost": "taken off the bus by somebody else",
     "in_flight": "on their way",
     "unaccounted": "what the sum misses: must be 0",
     "enriched": "forwarded by enrich",
     "buried": "were ever buried",
     "replayed": "were ever put back from the dead letters",
 }
-"""Number of the ledger → what it counts; the first nine are the sum."""
+"""Number of the ledger → what it counts; the first ten are the sum."""
+
+BAD = {"lost", "redelivered", "unaccounted"}
+"""Numbers that must be 0."""
 
 
 def ledger(*, as_json: bool) -> int:
-    """Print where every event is; return 1 when some are unaccounted for."""
+    """Print where every event is; return 1 when some are lost or unaccounted for."""
 
     async def ask(bus: Bus, _: Settings) -> Ledger:
         return await read_ledger(bus)
@@ -36,7 +40,7 @@ def ledger(*, as_json: bool) -> int:
         show.as_json({**msgspec.to_builtins(found), "unaccounted": found.unaccounted})
     else:
         print_table(found)
-    return 1 if found.unaccounted else 0
+    return 1 if found.unaccounted or found.lost else 0
 
 
 def print_table(found: Ledger) -> None:
@@ -45,4 +49,5 @@ def print_table(found: Ledger) -> None:
         (name.replace("_", " "), show.number(getattr(found, name)), meaning)
         for name, meaning in MEANINGS.items()
     )
-    show.table(("events", "count#", "which"), rows, "")
+    bad = {name for name in BAD if getattr(found, name)}
+    show.table(("events", "count#", "which"), rows, "", lambda row: row[0] in bad)

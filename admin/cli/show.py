@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,10 +27,16 @@ def as_json_line(value: object) -> None:
     sys.stdout.flush()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    empty: str,
+    is_bad: Callable[[Sequence[object]], bool] = lambda _: False,
+) -> None:
     """Print a table, or the sentence `empty` when there is no row.
 
-    Columns whose name ends in `#` are numbers, and stand to the right.
+    Columns whose name ends in `#` are numbers, and stand to the right. In a terminal a row that
+    is bad is red.
     """
     from rich.console import Console  # noqa: PLC0415 - slow to load, and not for --json
     from rich.table import Table  # noqa: PLC0415
@@ -41,7 +47,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) 
         justify: Any = "right" if name.endswith("#") else "left"
         drawn.add_column(name.removesuffix("#"), justify=justify, overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(clean(cell)) for cell in row))
+        style = "bold red" if is_bad(row) else ""
+        drawn.add_row(*(Text(clean(cell)) for cell in row), style=style)
     if not drawn.row_count:
         line(empty)
         return

@@ -31,7 +31,8 @@ class Ready(BaseModel):
 class LedgerAnswer(BaseModel):
     """Where every event that ever reached the bus is now.
 
-    captured = filtered + duplicates + stored + dead + purged + lost + in_flight + unaccounted.
+    captured + redelivered
+    = filtered + duplicates + stored + dead + purged + lost + in_flight + unaccounted.
     """
 
     model_config = ConfigDict(
@@ -49,6 +50,8 @@ class LedgerAnswer(BaseModel):
                     "replayed": 0,
                     "purged": 0,
                     "lost": 0,
+                    "redelivered": 0,
+                    "corrected_s": 0,
                     "in_flight": 5,
                     "unaccounted": 0,
                     "gaps": [],
@@ -66,7 +69,14 @@ class LedgerAnswer(BaseModel):
     buried: int = Field(description="Were ever buried.")
     replayed: int = Field(description="Were ever put back from the dead letters.")
     purged: int = Field(description="Deleted from the dead letters by a person.")
-    lost: int = Field(description="Deleted from a stream by somebody else.")
+    lost: int = Field(description="Taken off the bus by somebody else before they were settled.")
+    redelivered: int = Field(
+        description="On their way again, or never counted: somebody meddled with a stream."
+    )
+    corrected_s: int = Field(
+        description="When `lost` or `redelivered` last grew because the sum did not balance:"
+        " seconds since 1970; 0: never."
+    )
     in_flight: int | None = Field(description="On their way; null when nobody can tell.")
     unaccounted: int | None = Field(description="What the sum misses: must be 0.")
     gaps: list[dict[str, Any]] = Field(

@@ -8,6 +8,9 @@ from typing import Any
 import redis.exceptions as redis_errors
 from redis.asyncio import Redis
 
+_SAME_BUT_WHEN_FULL = {"bury": "move", "reconcile": "ledger"}
+"""Script → the one whose text it has with other flags."""
+
 
 class Scripts:
     """Runs the scripts of this folder by name on one Redis."""
@@ -44,8 +47,9 @@ class Scripts:
 def source(name: str) -> str:
     """Text of a script; its first line is `#!lua` with the flags it needs.
 
-    `bury` is `move` that also runs when Redis is full.
+    `bury` is `move` that also runs when Redis is full; `reconcile` is `ledger` that writes.
     """
-    if name == "bury":
-        return source("move").replace("#!lua", "#!lua flags=allow-oom", 1)
+    if name in _SAME_BUT_WHEN_FULL:
+        _, _, text = source(_SAME_BUT_WHEN_FULL[name]).partition("\n")
+        return f"#!lua flags=allow-oom\n{text}"
     return files("common.bus.scripts").joinpath(f"{name}.lua").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Letting go of entries that everyone has acknowledged."""
+"""Letting go: of entries that everyone has acknowledged, of consumers that are gone."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from typing import Final
 import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
+from common.bus.keys import ENRICH, STORE
 from common.errors import BusUnavailable
 from common.lifecycle import pause
 from common.logs import logger
@@ -17,6 +18,9 @@ EVERY_S: Final = 30.0
 
 FULL: Final = 0.5
 """Share of `maxmemory` above which nothing stays just for inspection."""
+
+FORGOTTEN_AFTER_S: Final = 3600.0
+"""Seconds without a read after which a consumer that holds nothing is forgotten."""
 
 log = logger(__name__)
 
@@ -38,12 +42,32 @@ async def trim(bus: Bus, stream: str, retention_s: float) -> int:
 async def keep_trimmed(
     bus: Bus, streams: tuple[str, ...], retention_s: float, stop: asyncio.Event
 ) -> None:
-    """Trim these streams every `EVERY_S` seconds until `stop` is set."""
+    """Trim these streams, and forget their idle consumers, again and again until `stop` is set."""
     while not stop.is_set():
         for stream in streams:
             with suppress(BusUnavailable):
                 await trim(bus, stream, retention_s)
+                await forget_consumers(bus, stream)
         await pause(stop, EVERY_S)
+
+
+async def forget_consumers(bus: Bus, stream: str) -> int:
+    """Delete consumers that hold nothing, have no heartbeat and read long ago; return how many.
+
+    Raises:
+        BusUnavailable: When Redis does not answer.
+    """
+    idle_ms = int(FORGOTTEN_AFTER_S * 1000)
+    forgotten = 0
+    for group in (ENRICH, STORE):
+        try:
+            consumers = await bus.command("XINFO CONSUMERS", stream, group)
+        except redis_errors.ResponseError:  # no such stream, no such group
+            continue
+        for name in [c["name"].decode() for c in consumers if c["idle"] >= idle_ms]:
+            keys = (stream, bus.keys.worker(group, name))
+            forgotten += await bus.run("forget", keys, group, name, idle_ms)
+    return forgotten
 
 
 async def share_of_memory(bus: Bus) -> float:

@@ -18,6 +18,9 @@ START_MS = START_US // 1000
 
 SPOOL = "the-spool-of-the-tests"
 
+CHANGE = b'{"data":{"new_state":{"state":"21.5","attributes":{}}}}'
+"""`data` of a state change that `enrich` takes."""
+
 
 def event(n: int, entity_id: str = "sensor.a", source: str = LIVE, data: bytes = b"{}") -> Event:
     """The n-th event: one microsecond after the one before."""

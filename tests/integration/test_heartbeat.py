@@ -11,6 +11,7 @@ from common.bus import ENRICH, INGEST, Keys, connect
 from common.errors import BusUnavailable, SinkUnavailable
 from common.heartbeat import EXPIRES_S, Heartbeat, read_pulses
 from tests.fakes.lossy_proxy import LossyProxy
+from tests.fakes.redis_server import RedisServer
 from tests.fakes.until import until
 
 pytestmark = pytest.mark.integration
@@ -90,3 +91,18 @@ async def test_a_heart_beats_until_it_is_stopped(redis_url, bus, monkeypatch):
         stop.set()
         await beating
     assert await read_pulses(bus) == []
+
+
+async def test_a_full_redis_does_not_make_a_worker_look_dead(tmp_path):
+    """A heartbeat is written, and expires, also when Redis takes nothing; it stays small."""
+    with RedisServer(tmp_path) as server:
+        async with connect(server.url) as bus:
+            await bus.command("CONFIG SET", "maxmemory", "1")
+            with pytest.raises(BusUnavailable):
+                await bus.command("SET", "a", "b")
+            heartbeat = Heartbeat(bus, ENRICH, "attic")
+            heartbeat.dependency("sink", SinkUnavailable("x" * 100_000))
+            await heartbeat.beat()
+            [pulse] = await read_pulses(bus)
+            assert 1000 < len(pulse.last_error) < 1100
+            assert await bus.command("TTL", Keys().worker(ENRICH, "attic")) > 0

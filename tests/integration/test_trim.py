@@ -6,7 +6,9 @@ import random
 import pytest
 
 from common.bus import ENRICH, Keys, connect, keep_trimmed
-from common.bus.trim import share_of_memory, trim
+from common.bus import trim as trim_module
+from common.bus.trim import forget_consumers, share_of_memory, trim
+from common.heartbeat import Heartbeat
 from tests.fakes.bus import append, append_enriched, balanced
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.until import until
@@ -180,3 +182,34 @@ async def test_trimming_goes_on_through_an_outage(tmp_path):
             stop.set()
             await until(task.done)
             await task
+
+
+@pytest.mark.parametrize(
+    ("how", "forgotten"),
+    [("gone", 1), ("holds an entry", 0), ("its heart beats", 0), ("read just now", 0)],
+)
+async def test_only_a_consumer_that_is_gone_and_holds_nothing_is_forgotten(
+    bus, monkeypatch, how, forgotten
+):
+    """Deleting a consumer takes its pending entries with it, so it must have none."""
+    monkeypatch.setattr(trim_module, "FORGOTTEN_AFTER_S", 60.0 * (how == "read just now"))
+    await fill(bus, 2)
+    await bus.command("XGROUP", "CREATE", STREAM, ENRICH, "0")
+    held = await read(bus, ENRICH, 2)
+    await bus.command("XACK", STREAM, ENRICH, *held[how == "holds an entry" :])
+    if how == "its heart beats":
+        await Heartbeat(bus, ENRICH, "me").beat()
+    assert await forget_consumers(bus, STREAM) == forgotten
+    [group] = await bus.command("XINFO GROUPS", STREAM)
+    assert (group["consumers"], group["pending"]) == (1 - forgotten, int(how == "holds an entry"))
+
+
+async def test_a_consumer_that_read_meanwhile_is_not_forgotten(bus):
+    """What it holds is looked at in the same step in which it would be deleted."""
+    await fill(bus, 1)
+    await bus.command("XGROUP", "CREATE", STREAM, ENRICH, "0")
+    await read(bus, ENRICH, 1)
+    keys = (STREAM, KEYS.worker(ENRICH, "me"))
+    assert await bus.run("forget", keys, ENRICH, "me", 0) == 0
+    assert await bus.run("forget", keys, "no-group", "me", 0) == 0
+    assert await forget_consumers(bus, "ha:not-there") == 0

@@ -1,32 +1,104 @@
 #!lua flags=no-writes
--- Reads the counters and what is in flight at one instant.
--- KEYS: ledger, then the streams
--- ARGV: most entries to count by hand, then the group of each stream
--- Returns: the counters flat, then for each stream: entries its group has not read (-1 when
---          Redis cannot tell and there are too many to count), entries pending
-local function count_after(stream, id)
-  local count = #redis.call('XRANGE', stream, '(' .. id, '+', 'COUNT', ARGV[1])
-  if count == tonumber(ARGV[1]) then return -1 end
-  return count
+-- Reads the counters and what is in flight at one instant; may put right what others broke.
+-- KEYS: ledger, dead, then the streams
+-- ARGV: most entries to count by hand, "read" or "reconcile", then the group of each stream
+-- As `reconcile` (the same text, but it may write, also when Redis is full) it counts what the
+-- sum misses as `lost`, and what it has too much as `redelivered`.
+-- Returns: the counters flat, dead letters, correction (0: none; lost is positive), of these
+--          dead letters that are missing, then for each stream: entries its group has not read
+--          (-1 when Redis cannot tell and there are too many to count), entries pending
+local STEP = 1000
+
+local function map(flat)
+  local found = {}
+  for i = 1, #flat, 2 do found[flat[i]] = flat[i + 1] end
+  return found
 end
 
-local answer = {redis.call('HGETALL', KEYS[1])}
-for s = 2, #KEYS do
+local function parts(id)
+  local ms, n = string.match(id, '^(%d+)-(%d+)$')
+  return ms, n
+end
+
+local function below(a, b)
+  local a_ms, a_n = parts(a)
+  local b_ms, b_n = parts(b)
+  -- compared as text of equal length: a Lua number would lose digits above 2^53
+  if #a_ms ~= #b_ms then return #a_ms < #b_ms end
+  if a_ms ~= b_ms then return a_ms < b_ms end
+  if #a_n ~= #b_n then return #a_n < #b_n end
+  return a_n < b_n
+end
+
+local function count(key, from, to)
+  local counted, most = 0, tonumber(ARGV[1])
+  while counted <= most do
+    local asked = math.min(STEP, most - counted + 1)
+    local rows = redis.call('XRANGE', key, from, to, 'COUNT', asked)
+    counted = counted + #rows
+    if #rows < asked then return counted end
+    from = '(' .. rows[asked][1]
+  end
+  return nil
+end
+
+local function unread_of(key, stream, group)
+  local last, length = group['last-delivered-id'], stream['length']
+  if length == 0 or not below(last, stream['last-generated-id']) then return 0 end
+  if below(last, stream['first-entry'][1]) then return length end
+  -- Redis 6.2 has no lag, newer ones forget it after an XDEL; it counts what XTRIM took unread.
+  if group['lag'] and group['lag'] <= length then return group['lag'] end
+  local after = count(key, '(' .. last, '+')
+  if after then return after end
+  local before = count(key, '-', last)
+  return before and length - before or -1
+end
+
+local function heal_lag(key, stream, group, unread)
+  local added = stream['entries-added']
+  if not added or unread < 0 or not group['lag'] or group['lag'] == unread then return end
+  redis.pcall('XGROUP', 'SETID', key, group['name'], group['last-delivered-id'],
+    'ENTRIESREAD', added - unread)
+end
+
+local may_write = ARGV[2] == 'reconcile'
+local ledger = map(redis.call('HGETALL', KEYS[1]))
+local waiting, in_flight = {}, 0
+for s = 3, #KEYS do
   local unread, pending = 0, 0
-  local groups = redis.pcall('XINFO', 'GROUPS', KEYS[s])
-  if not groups.err then
-    unread = redis.call('XLEN', KEYS[s])
-    for _, flat in ipairs(groups) do
-      local group = {}
-      for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
+  local info = redis.pcall('XINFO', 'STREAM', KEYS[s])
+  if not info.err then
+    local stream = map(info)
+    unread = stream['length']
+    for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[s])) do
+      local group = map(flat)
       if group['name'] == ARGV[s] then
         pending = group['pending']
-        -- Redis 6.2 has no lag, and newer ones forget it after an XDEL
-        unread = group['lag'] or count_after(KEYS[s], group['last-delivered-id'])
+        unread = unread_of(KEYS[s], stream, group)
+        if may_write then heal_lag(KEYS[s], stream, group, unread) end
       end
     end
   end
-  answer[#answer + 1] = unread
-  answer[#answer + 1] = pending
+  waiting[#waiting + 1] = unread
+  waiting[#waiting + 1] = pending
+  in_flight = in_flight and unread >= 0 and in_flight + unread + pending or false
 end
-return answer
+
+local length = redis.pcall('XLEN', KEYS[2])
+local letters = type(length) == 'number' and length or 0
+local function counter(name) return tonumber(ledger[name] or 0) end
+local correction, gone = 0, 0
+if may_write and in_flight then
+  correction = counter('captured') + counter('redelivered') - counter('filtered')
+    - counter('duplicates') - counter('stored') - counter('purged') - counter('lost')
+    - letters - in_flight
+  gone = counter('dead') - letters
+  if correction ~= 0 then
+    local name = correction > 0 and 'lost' or 'redelivered'
+    redis.call('HINCRBY', KEYS[1], name, math.abs(correction))
+    local now = redis.call('TIME')
+    redis.call('HSET', KEYS[1], 'corrected_s', now[1])
+  end
+  if gone ~= 0 then redis.call('HSET', KEYS[1], 'dead', letters) end
+end
+return {redis.call('HGETALL', KEYS[1]), letters, correction, gone, unpack(waiting)}

@@ -42,3 +42,17 @@ def test_json_is_json(capsys):
     assert json.loads(capsys.readouterr().out) == {"ä": [1]}
     show.as_json_line({"a": 1})
     assert capsys.readouterr().out == '{"a": 1}\n'
+
+
+def test_a_bad_row_is_red_in_a_terminal(monkeypatch, capsys):
+    """What must not be is seen at a glance; a pipe gets no colours."""
+    rows = [("lost", 7), ("stored", 8)]
+    show.table(("events", "count#"), rows, "", lambda row: row[0] == "lost")
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    show.table(("events", "count#"), rows, "", lambda row: row[0] == "lost")
+    red = [line for line in capsys.readouterr().out.splitlines() if "31m" in line]
+    assert len(red) == 1
+    assert "lost" in red[0]
