@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,21 +20,24 @@ from ingest.disk import AlreadyThere, Disk, open_disk, to_its_end, translated
 IN_MEMORY: Final = 5_000
 """Unsent rows kept in memory too, so that the sender need not read what was just written."""
 
+IN_ONE_BATCH: Final = 500
+"""Most events in one row of the file: it is read as a whole."""
+
 DELETED_AT_ONCE: Final = 2_000
-"""Most rows deleted in one transaction: the next event waits for it."""
+"""Most events deleted in one transaction: the next event waits for it."""
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS event (
-    seq INTEGER PRIMARY KEY, -- dense, from 1; second part of the entry id
-    ms INTEGER NOT NULL,     -- first part of the entry id; never falls
-    time TEXT NOT NULL,
-    id TEXT NOT NULL,
-    entity_id TEXT NOT NULL,
-    event BLOB NOT NULL,     -- MessagePack
-    letter BLOB              -- MessagePack: the dead letter of what cannot be read
+CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each would cost twice
+    last INTEGER PRIMARY KEY, -- number of its last event; numbers are dense, from 1
+    ms INTEGER NOT NULL,      -- first part of their entry ids, before the number; never falls
+    events BLOB NOT NULL,     -- MessagePack: list of events
+    letters BLOB              -- MessagePack: number → dead letter of what cannot be read
 );
--- Time first: new events come to the end of the index, whatever their ids are.
-CREATE UNIQUE INDEX IF NOT EXISTS once ON event (time, id);
+CREATE TABLE IF NOT EXISTS once ( -- of each event in a batch
+    time TEXT, -- first: new events come to the end of the table, whatever their ids are
+    id TEXT,
+    PRIMARY KEY (time, id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last changed
     entity_id TEXT PRIMARY KEY,
     time TEXT NOT NULL
@@ -42,18 +45,16 @@ CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last 
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
-_INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REMEMBER_LATEST: Final = """
-INSERT INTO latest SELECT entity_id, max(time) FROM event
-WHERE seq <= ? AND entity_id != '' GROUP BY entity_id
-ON CONFLICT DO UPDATE SET time = max(time, excluded.time)
+INSERT INTO latest VALUES (?, ?) ON CONFLICT DO UPDATE SET time = max(time, excluded.time)
 """
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_event = msgspec.msgpack.Decoder(Event).decode
-_decode_letter = msgspec.msgpack.Decoder(list).decode
+_decode_events = msgspec.msgpack.Decoder(list[Event]).decode
+_decode_letters = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
 _Record = tuple[Event, list[Field]]
 """An event, and the flat fields of the dead letter that it becomes, if it does."""
+_NO_LETTER: Final[list[Field]] = []
 
 
 class Spool:
@@ -67,7 +68,7 @@ class Spool:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         disk.writer.executescript(_SCHEMA)
-        last = disk.ask("SELECT seq, ms FROM event ORDER BY seq DESC LIMIT 1")
+        last = disk.ask("SELECT last, ms FROM batch ORDER BY last DESC LIMIT 1")
         self._last_seq, self._last_ms = map(int, last[0]) if last else (0, 0)
         facts = dict(disk.ask("SELECT name, value FROM fact"))
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
@@ -111,7 +112,9 @@ class Spool:
         now_ms: int,
     ) -> int:
         records: list[_Record] = [
-            (event, []) for event in events if event.source != SNAPSHOT or self._is_news(event)
+            (event, _NO_LETTER)
+            for event in events
+            if event.source != SNAPSHOT or self._is_news(event)
         ]
         records += unreadable
         live_until = max((e.time for e in events if e.source == LIVE), default="")
@@ -148,14 +151,15 @@ class Spool:
             self._fresh.popleft()
         if self._fresh and self._fresh[0].seq == seq + 1:
             return list(islice(self._fresh, limit))
-        found = self._disk.ask(
-            "SELECT seq, ms, event, letter FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
-            *(seq, limit),
-        )
-        return [
-            Row(number, ms, _decode_event(event), _decode_letter(letter) if letter else [])
-            for number, ms, event, letter in found
-        ]
+        rows: list[Row] = []
+        with translated():
+            for batch in self._disk.reader.execute(
+                "SELECT last, ms, events, letters FROM batch WHERE last > ? ORDER BY last", (seq,)
+            ):
+                rows += (row for row in _rows(*batch) if row.seq > seq)
+                if len(rows) >= limit:
+                    break
+        return rows[:limit]
 
     async def more(self) -> None:
         """Return when something was added since the last `after`."""
@@ -174,20 +178,27 @@ class Spool:
         """
         ms, seq = position
         if ours or self._holds(ms, seq):
-            [(found,)] = self._disk.ask(
-                "SELECT max(seq) FROM event WHERE seq <= ? AND ms <= ?", seq, ms
-            )
             # Where the stream's number is above ours only a later time is above its last id.
             self._last_ms = max(self._last_ms, ms + (seq > self._last_seq))
-            return int(found or 0)
+            seq = min(seq, self._last_seq)
+            if self._ms_of(seq) <= ms:
+                return seq
+            below = self._disk.ask(
+                "SELECT last FROM batch WHERE last < ? AND ms <= ? ORDER BY last DESC LIMIT 1",
+                *(seq, ms),
+            )
+            return below[0][0] if below else 0
         async with self._disk.transaction() as writer:
-            writer.execute("UPDATE event SET ms = ? WHERE ms <= ?", (ms + 1, ms))
+            writer.execute("UPDATE batch SET ms = ? WHERE ms <= ?", (ms + 1, ms))
         self._last_ms = max(self._last_ms, ms + 1)
         self._fresh.clear()
         return 0
 
     async def trim(self, sent: int, older_than_ms: int, max_bytes: int) -> int:
-        """Delete old rows that were sent, and younger ones while the file is too large.
+        """Delete old batches that were sent, and younger ones while the file is too large.
+
+        Returns:
+            The number of the last event deleted; 0 for none.
 
         Args:
             sent: Number up to which rows stand in the stream.
@@ -197,27 +208,38 @@ class Spool:
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
-        [(first,)] = self._disk.ask("SELECT coalesce(min(seq), 0) FROM event")
-        # Ends at the first row that was not sent: while Redis is away all may be old, and many.
+        [(first,)] = self._disk.ask("SELECT coalesce(min(last), 0) FROM batch")
+        # Ends at the first batch that was not sent: while Redis is away all may be old, and many.
         young = self._disk.ask(
-            "SELECT seq FROM event WHERE ms >= ? OR seq > ? ORDER BY seq LIMIT 1",
+            "SELECT last FROM batch WHERE ms >= ? OR last > ? ORDER BY last LIMIT 1",
             *(older_than_ms, sent),
         )
         old = young[0][0] - 1 if young else self._last_seq
         excess = 1 - max_bytes / max(1, self._disk.used_bytes())
         limit = max(old, first - 1 + int((self._last_seq - first + 1) * excess))
-        # The last row stays: it says which number comes next.
+        # The last batch stays: it says which number comes next.
         limit = min(limit, sent, self._last_seq - 1)
-        while first <= limit:
-            until = min(limit, first + DELETED_AT_ONCE - 1)
+        [(last,)] = self._disk.ask("SELECT max(last) FROM batch WHERE last <= ?", limit)
+        gone = int(last or 0)
+        while first <= gone:
+            until = min(gone, first + DELETED_AT_ONCE - 1)
             async with self._disk.transaction():
                 await self._disk.in_thread(partial(self._delete, until))
             first = until + 1
-        return max(0, int(limit))
+        return gone
 
     def _delete(self, until: int) -> None:
-        self._disk.writer.execute(_REMEMBER_LATEST, (until,))
-        self._disk.writer.execute("DELETE FROM event WHERE seq <= ?", (until,))
+        writer = self._disk.writer
+        keys: list[tuple[str, str]] = []
+        latest: dict[str, str] = {}
+        for (blob,) in writer.execute("SELECT events FROM batch WHERE last <= ?", (until,)):
+            for event in _decode_events(blob):
+                keys.append((event.time, event.id))
+                latest[event.entity_id] = max(event.time, latest.get(event.entity_id, ""))
+        latest.pop("", None)
+        writer.executemany("DELETE FROM once WHERE time = ? AND id = ?", keys)
+        writer.executemany(_REMEMBER_LATEST, latest.items())
+        writer.execute("DELETE FROM batch WHERE last <= ?", (until,))
 
     def _insert(self, records: list[_Record], ms: int) -> list[Row]:
         try:
@@ -228,28 +250,37 @@ class Spool:
             return self._number(self._unknown(records), ms)
 
     def _number(self, records: list[_Record], ms: int) -> list[Row]:
-        rows: list[Row] = []
-        values: list[tuple[object, ...]] = []
-        for seq, (event, letter) in enumerate(records, self._last_seq + 1):
-            rows.append(Row(seq, ms, event, letter))
-            packed = _encode(letter) if letter else None
-            values.append((seq, ms, event.time, event.id, event.entity_id, _encode(event), packed))
-        self._disk.writer.executemany(_INSERT, values)
+        rows = [
+            Row(seq, ms, event, letter)
+            for seq, (event, letter) in enumerate(records, self._last_seq + 1)
+        ]
+        keys = [(row.event.time, row.event.id) for row in rows]
+        self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", keys)
+        for start in range(0, len(rows), IN_ONE_BATCH):
+            some = rows[start : start + IN_ONE_BATCH]
+            letters = {row.seq: row.letter for row in some if row.letter}
+            self._disk.writer.execute(
+                "INSERT INTO batch VALUES (?, ?, ?, ?)",
+                (
+                    *(some[-1].seq, ms, _encode([row.event for row in some])),
+                    _encode(letters) if letters else None,
+                ),
+            )
         return rows
 
     def _unknown(self, records: list[_Record]) -> list[_Record]:
         new: dict[tuple[str, str], _Record] = {}
         for record in records:
             key = (record[0].time, record[0].id)
-            known = self._disk.writer.execute("SELECT 1 FROM event WHERE time = ? AND id = ?", key)
+            known = self._disk.writer.execute("SELECT 1 FROM once WHERE time = ? AND id = ?", key)
             if known.fetchone() is None:
                 new.setdefault(key, record)
         return list(new.values())
 
     def _newest_live(self) -> str:
-        for (blob,) in self._disk.writer.execute("SELECT event FROM event ORDER BY time DESC"):
-            if (event := _decode_event(blob)).source == LIVE:
-                return event.time
+        for (blob,) in self._disk.writer.execute("SELECT events FROM batch ORDER BY last DESC"):
+            if times := [event.time for event in _decode_events(blob) if event.source == LIVE]:
+                return max(times)
         return ""
 
     def _is_news(self, event: Event) -> bool:
@@ -258,7 +289,22 @@ class Spool:
         return not latest or bool(event.time > latest[0][0])
 
     def _holds(self, ms: int, seq: int) -> bool:
-        return self._disk.ask("SELECT ms FROM event WHERE seq = ?", seq) == [(ms,)]
+        return 0 < seq <= self._last_seq and self._ms_of(seq) == ms
+
+    def _ms_of(self, seq: int) -> int:
+        """First part of the entry id of an event, or of the first after it; 0 where none is."""
+        found = self._disk.ask("SELECT ms FROM batch WHERE last >= ? ORDER BY last LIMIT 1", seq)
+        return found[0][0] if found else 0
+
+
+def _rows(last: int, ms: int, events: bytes, letters: bytes | None) -> list[Row]:
+    """Unpack a batch."""
+    decoded = _decode_events(events)
+    of = _decode_letters(letters) if letters else {}
+    return [
+        Row(seq, ms, event, of.get(seq, _NO_LETTER))
+        for seq, event in enumerate(decoded, last - len(decoded) + 1)
+    ]
 
 
 @asynccontextmanager

@@ -185,7 +185,8 @@ async def test_a_stop_while_redis_is_away_leaves_the_rest_in_the_spool(redis_url
 
 async def test_old_rows_of_the_spool_are_let_go(spool, bus):
     """What was sent long ago leaves the spool; what was not sent stays however old."""
-    await add(spool, 1, 2, 3)
+    for number in (1, 2, 3):
+        await add(spool, number)
     work = delivery(spool, bus)
     stop = asyncio.Event()
     trimming = asyncio.create_task(work.keep_trimmed(0.0, 10**12, stop))
@@ -196,7 +197,7 @@ async def test_old_rows_of_the_spool_are_let_go(spool, bus):
     await work.keep_sending(stop)
     stop.clear()
     trimming = asyncio.create_task(work.keep_trimmed(-(10.0**9), 10**12, stop))
-    count = "SELECT count(*) FROM event"
+    count = "SELECT count(*) FROM batch"
     await until(lambda: spool._disk.reader.execute(count).fetchone() == (1,))
     stop.set()
     await trimming

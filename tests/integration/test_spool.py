@@ -52,9 +52,15 @@ async def add(spool, *numbers, filtered=0, now_ms=START_MS):
     return await spool.add(events(*numbers), filtered=filtered, now_ms=now_ms)
 
 
+def on_disk(spool):
+    """(number, ms, event) of all that stands in the file."""
+    batches = spool._disk.reader.execute("SELECT * FROM batch ORDER BY last").fetchall()
+    return [(row.seq, row.ms, row.event) for b in batches for row in spool_module._rows(*b)]
+
+
 def standing(spool):
-    """Numbers of the rows on the disk."""
-    return [seq for (seq,) in spool._disk.reader.execute("SELECT seq FROM event ORDER BY seq")]
+    """Numbers of the events on the disk."""
+    return [seq for seq, _, _ in on_disk(spool)]
 
 
 async def numbers_of(spool):
@@ -160,12 +166,14 @@ async def test_a_snapshot_brings_only_news(spool):
     assert spool.tally.duplicates == 3
 
 
-async def test_only_sent_rows_are_deleted(spool):
-    """However old or large: what was not sent stays, and so does the last row."""
+async def test_only_sent_rows_are_deleted(spool, monkeypatch):
+    """However old or large: what was not sent stays, and so does the last batch."""
+    monkeypatch.setattr(spool_module, "IN_ONE_BATCH", 3)
     await add(spool, *range(1, 11))
     assert await spool.trim(0, START_MS + 1, NEVER) == 0
-    assert await spool.trim(4, START_MS + 1, NEVER) == 4
-    assert standing(spool) == [5, 6, 7, 8, 9, 10]
+    assert await spool.trim(7, START_MS + 1, NEVER) == 6
+    assert standing(spool) == [7, 8, 9, 10]
+    assert await spool.trim(8, START_MS + 1, NEVER) == 0
     assert await spool.trim(10, START_MS + 1, 0) == 9
     assert standing(spool) == [10]
     await add(spool, 11)
@@ -175,6 +183,7 @@ async def test_only_sent_rows_are_deleted(spool):
 async def test_young_rows_stay_until_the_file_is_too_large(spool, monkeypatch):
     """Rows within the retention go only when the file is larger than it may be: oldest first."""
     monkeypatch.setattr(spool_module, "DELETED_AT_ONCE", 3)
+    monkeypatch.setattr(spool_module, "IN_ONE_BATCH", 2)
     await spool.add(
         [event(n, data=b'"' + b"x" * 20_000 + b'"') for n in range(1, 21)],
         filtered=0,
@@ -334,6 +343,7 @@ async def test_a_disk_that_refuses_is_told_by_whoever_writes_to_it(path):
     """Whatever writes to the disk says when it cannot."""
     async with open_spool(path) as spool:
         await add(spool, 1, 2)
+        await add(spool, 3)
         blocker = sqlite3.connect(path, isolation_level=None)
         spool._disk.writer.execute("PRAGMA busy_timeout = 0")
         blocker.execute("BEGIN IMMEDIATE")
@@ -341,14 +351,14 @@ async def test_a_disk_that_refuses_is_told_by_whoever_writes_to_it(path):
             for call in (
                 spool.follow((START_MS, 9), ours=False),
                 spool.trim(2, START_MS + 1, NEVER),
-                spool.add(events(3), filtered=0, now_ms=START_MS),
+                spool.add(events(4), filtered=0, now_ms=START_MS),
             ):
                 with pytest.raises(SpoolUnavailable):
                     await call
         finally:
             blocker.execute("ROLLBACK")
             blocker.close()
-        assert await add(spool, 3) == 1
+        assert await add(spool, 4) == 1
 
 
 async def test_a_cancelled_add_leaves_the_spool_usable(spool):
@@ -361,9 +371,9 @@ async def test_a_cancelled_add_leaves_the_spool_usable(spool):
         with pytest.raises(asyncio.CancelledError):
             await task
     await add(spool, 100)
-    rows = spool._disk.reader.execute("SELECT seq, time FROM event ORDER BY seq").fetchall()
-    assert [seq for seq, _ in rows] == list(range(1, len(rows) + 1))
-    times = [time for _, time in rows]
+    rows = on_disk(spool)
+    assert [seq for seq, _, _ in rows] == list(range(1, len(rows) + 1))
+    times = [event.time for _, _, event in rows]
     for n in range(1, 40, 2):
         assert (event(n).time in times) == (event(n + 1).time in times)
 
@@ -534,9 +544,13 @@ class SpoolMachine(RuleBasedStateMachine):
     @invariant()
     def all_is_there(self):
         """Ids grow, numbers are dense, counts are right."""
-        rows = self.spool._disk.reader.execute("SELECT seq, ms FROM event ORDER BY seq").fetchall()
-        assert rows == [(seq, ms) for seq, ms, _ in self.standing]
-        assert [ms for _, ms in rows] == sorted(ms for _, ms in rows)
+        rows = on_disk(self.spool)
+        assert rows == self.standing
+        assert [ms for _, ms, _ in rows] == sorted(ms for _, ms, _ in rows)
+        once = "SELECT time, id FROM once ORDER BY time, id"
+        assert self.spool._disk.reader.execute(once).fetchall() == sorted(
+            (event.time, event.id) for _, _, event in rows
+        )
         assert (self.spool.tally.filtered, self.spool.tally.duplicates) == (
             self.filtered,
             self.duplicates,
