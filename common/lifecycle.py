@@ -23,6 +23,9 @@ EXIT_FATAL, EXIT_SETTINGS, EXIT_UNFORESEEN = 1, 2, 70
 ORDERLY_S = 6.0
 """Seconds in which a worker may end in order; whoever stops it often kills after 10."""
 
+COLLECT_AFTER = 20_000
+"""New objects after which garbage is looked for: batches of thousands die without any."""
+
 LONGEST_WAIT_S = 300.0
 """Seconds that a server may ask us to wait; more counts as this."""
 
@@ -43,6 +46,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     """
     start_logging()
     gc.freeze()  # what the imports made stays: no collection need look at it again
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
     try:
         return asyncio.run(_until_stopped(main))
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last place there is
