@@ -10,6 +10,7 @@ from common.errors import PointRejected, PoisonError
 from common.heartbeat import Heartbeat
 from common.lifecycle import patiently
 from common.sink import Sink
+from common.watchdog import watched
 from store.refusals import isolate
 
 Point = TypeVar("Point")
@@ -26,7 +27,8 @@ async def work(
         Stopped: When `stop` is set while the sink or Redis is away.
     """
     async for batch in enriched.batches(stop):
-        points, refusals = points_of(batch, sink)
+        with watched():
+            points, refusals = points_of(batch, sink)
         refused = await write(points, sink, heartbeat, stop)
         numbers = [i for i in range(len(batch)) if i not in refusals]
         refusals |= {numbers[i]: error for i, error in refused.items()}
