@@ -11,6 +11,7 @@ import msgspec
 from fastapi import Depends, Request
 
 from admin import health
+from admin.live import Live
 from admin.rates import Rates
 from common import __version__
 from common.bus import Bus, DeadLetters, StreamInfo, Streams
@@ -40,6 +41,7 @@ class Desk:
         sink: Where events came to rest.
         home: Name of the home.
         rates: How fast events flow.
+        live: The streams as they pass.
     """
 
     bus: Bus
@@ -48,6 +50,10 @@ class Desk:
     rates: Rates = field(default_factory=Rates)
     _started: float = field(default_factory=time.monotonic)
     _registry: Registry = EMPTY
+    live: Live = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.live = Live(self.streams)
 
     @property
     def streams(self) -> Streams:

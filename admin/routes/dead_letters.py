@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 
 from admin.desk import TheDesk
 from admin.failure import Refusal, failures
+from admin.passage import as_json
 from admin.replay import replay_edited
 from admin.routes.asked import Cursor, End, EntityId, LetterId, PageLimit, Start, none_before
-from admin.routes.events import as_json
 from common.bus import DeadLetter, Filter
 from common.errors import DeadLetterNotFound, MalformedEvent
 from common.event import format_time
