@@ -5,6 +5,7 @@ PipelineError
 │   ├── BusUnavailable          Redis is away, loading, read-only or full
 │   ├── HomeAssistantUnavailable    the socket could not be opened, or closed
 │   ├── SinkUnavailable         InfluxDB is away, overloaded, or refuses our token
+│   │   └── WriteFailed         it answers, but fails at this very write
 │   └── SpoolUnavailable        the disk under the spool refuses a write
 ├── PoisonError                 bury this one event with its cause
 │   ├── MalformedEvent          it cannot be read
@@ -48,6 +49,10 @@ class SinkUnavailable(TransientError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class WriteFailed(SinkUnavailable):
+    """The sink answers, but fails at this very write: it may be the points', or its own fault."""
 
 
 class SpoolUnavailable(TransientError):
