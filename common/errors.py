@@ -17,6 +17,7 @@ PipelineError
 │   ├── InvalidSetting          a setting is missing or wrong
 │   └── SpoolInUse              another ingest holds the spool or writes the stream
 ├── DeadLetterNotFound          answer 404
+├── LetterExpired               answer 409
 └── CountChanged                answer 409
 """
 
@@ -130,6 +131,10 @@ class SpoolInUse(FatalError):
 
 class DeadLetterNotFound(PipelineError):
     """No dead letter has this id: it was replayed, purged, or never existed."""
+
+
+class LetterExpired(PipelineError):
+    """The sink keeps nothing as old as this letter's event; a replay would bury it again."""
 
 
 class CountChanged(PipelineError):
