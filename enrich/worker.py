@@ -12,7 +12,6 @@ from common.heartbeat import Heartbeat
 from common.lifecycle import patiently
 from common.logs import OncePerMinute, logger
 from common.registry import EMPTY, Registry
-from common.watchdog import watched
 from enrich.chain import enrich
 
 log = logger(__name__)
@@ -39,8 +38,7 @@ async def work(
     """
     async for batch in raw.batches(stop):
         known = await patiently(registry, stop, "Redis")
-        with watched():
-            outcomes = outcomes_of(batch, known, time_of(time.time_ns() // 1000))
+        outcomes = outcomes_of(batch, known, time_of(time.time_ns() // 1000))
         await raw.forward(batch, outcomes, enriched, stop)
         heartbeat.count(enriched=sum(isinstance(outcome, Event) for outcome in outcomes))
 

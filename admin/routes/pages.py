@@ -84,10 +84,9 @@ async def login(request: Request) -> Response:
 
 
 @router.post("/logout")
-async def logout(request: Request) -> Response:
+async def logout() -> Response:
     """End the session of this browser."""
-    request.app.state.door.end_session(request)
-    answer = Response(status_code=204)
+    answer = RedirectResponse("./", status_code=303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
 

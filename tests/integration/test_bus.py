@@ -162,7 +162,7 @@ async def test_a_server_that_forgets_at_once_is_unavailable(bus, monkeypatch):
 async def test_a_full_redis_drains(tmp_path):
     """Full, it takes no event, but what the sink said is settled; with room all goes on."""
     with RedisServer(tmp_path, maxmemory="6mb") as server:
-        async with connect(server.url) as bus:
+        async with connect(server.url) as bus, asyncio.timeout(30):
             raw = await append(bus, 1, 10)
             stop = asyncio.Event()
             readers = {group: consumer(bus, group, batch_size=5) for group in (ENRICH, STORE)}

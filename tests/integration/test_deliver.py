@@ -203,6 +203,31 @@ async def test_old_rows_of_the_spool_are_let_go(spool, bus):
     await trimming
 
 
+async def test_nothing_counts_as_sent_before_redis_has_it(spool, bus):
+    """What Redis refused to take stays in the spool, however old, and is sent later."""
+    heartbeat = Heartbeat(bus, INGEST, "me")
+    work = Delivery(spool, bus, heartbeat)
+    stop = asyncio.Event()
+    sending = asyncio.create_task(work.keep_sending(stop))
+    await add(spool, 1)
+    await until(lambda: stands(bus, event(1).id))
+    await bus.command("RENAME", KEYS.raw, "aside")
+    await bus.command("SET", KEYS.raw, "no stream")
+    await add(spool, 2)
+    await add(spool, 3)
+    await until(lambda: "down" in heartbeat._dependencies["redis"])
+    stop_trimming = asyncio.Event()
+    trimming = asyncio.create_task(work.keep_trimmed(-(10.0**9), 10**12, stop_trimming))
+    await asyncio.sleep(0)
+    stop_trimming.set()
+    await trimming
+    await bus.command("RENAME", "aside", KEYS.raw)
+    await until(lambda: stands(bus, event(3).id))
+    stop.set()
+    await sending
+    assert await field_values(bus, KEYS.raw, "id") == ids(1, 2, 3)
+
+
 async def test_what_has_no_row_is_counted_too(bus, spool):
     """Events that a rule left out reach the ledger though no event follows them."""
     await spool.add([], filtered=7, now_ms=START_MS)

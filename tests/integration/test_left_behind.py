@@ -121,6 +121,7 @@ async def test_an_entry_that_kills_is_buried_and_no_other(bus, position, max_dea
     deaths = 0
     while (await live(bus, {killer.id}, max_deaths=max_deaths))[0]:
         deaths += 1
+        assert deaths <= max_deaths
     assert deaths == max_deaths
     assert await field_values(bus, KEYS.dead, "id") == [killer.id]
     assert await field_values(bus, KEYS.dead, "dead_reason") == ["delivery_limit"]
@@ -144,7 +145,7 @@ async def test_several_killers_in_one_batch_condemn_no_innocent(bus):
     deaths = 0
     while (await live(bus, killers))[0]:
         deaths += 1
-    assert deaths <= 9
+        assert deaths <= 9
     assert sorted(await field_values(bus, KEYS.dead, "id")) == sorted(killers)
     assert (await balanced(bus)).enriched == 57
 

@@ -90,6 +90,13 @@ async def test_what_comes_twice_stands_once(spool):
     assert spool.tally.duplicates == 3
 
 
+async def test_a_commit_waits_for_the_disk(spool):
+    """What was added survives a power cut: SQLite's FULL (2) or more, and a write-ahead log."""
+    writer = spool._disk.writer
+    assert writer.execute("PRAGMA synchronous").fetchone()[0] >= 2
+    assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 async def test_a_clock_that_goes_back_does_not_take_ids_back(spool):
     """Ids grow though the clock falls."""
     await add(spool, 1, now_ms=START_MS + 100)
@@ -174,6 +181,7 @@ async def test_only_sent_rows_are_deleted(spool, monkeypatch):
     assert await spool.trim(7, START_MS + 1, NEVER) == 6
     assert standing(spool) == [7, 8, 9, 10]
     assert await spool.trim(8, START_MS + 1, NEVER) == 0
+    assert await spool.trim(8, START_MS + 1, 0) == 0
     assert await spool.trim(10, START_MS + 1, 0) == 9
     assert standing(spool) == [10]
     await add(spool, 11)

@@ -48,6 +48,12 @@ async def test_the_check_makes_the_file_and_names_it(sink, path):
     assert rows(path) == []
 
 
+async def test_a_commit_waits_for_the_disk(sink):
+    """What was written survives a power cut: SQLite's FULL (2) or more."""
+    await sink.check()
+    assert sink._db.execute("PRAGMA synchronous").fetchone()[0] >= 2
+
+
 async def test_the_same_event_stands_once(sink, path):
     """Writing an event again, or the same entity and time under another id, keeps one row."""
     event = state_change("sensor.x", "1")

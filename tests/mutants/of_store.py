@@ -1,0 +1,177 @@
+"""Mutants of enrich, store and the sinks."""
+
+from tests.mutants.mutant import Mutant
+
+_INFLUX = "tests/integration/test_influx.py::"
+_LINE = "tests/unit/common/sink/test_line.py::"
+_ANSWERS = "tests/unit/common/sink/test_answers.py::"
+_WORKER = "tests/unit/store/test_worker.py::"
+_REFUSALS = "tests/unit/store/test_refusals.py::"
+
+MUTANTS = (
+    Mutant(
+        "store acknowledges before it writes",
+        "store/worker.py",
+        "        refused = await write(points, sink, heartbeat, stop)\n",
+        """        await enriched.settle(batch, refusals, stop)
+        refused = await write(points, sink, heartbeat, stop)
+""",
+        (_WORKER + "test_nothing_is_settled_before_it_is_written",),
+    ),
+    Mutant(
+        "halving a refused batch drops the other half",
+        "store/refusals.py",
+        "parts += ((middle, end), (start, middle))",
+        "parts += ((start, middle),)",
+        (_REFUSALS + "test_exactly_the_bad_points_are_refused",),
+    ),
+    Mutant(
+        "a refused batch is buried whole",
+        "store/refusals.py",
+        "        if end - start == 1:\n            refusals[start] = refusal\n",
+        "        if end:\n            refusals |= dict.fromkeys(range(start, end), refusal)\n",
+        (_REFUSALS + "test_exactly_the_bad_points_are_refused",),
+    ),
+    Mutant(
+        "an outage of the sink starts the batch anew",
+        "store/worker.py",
+        """                await patiently(
+                    partial(sink.write, points[start:end]),
+                    stop,
+                    "the sink",
+                    lambda error: heartbeat.dependency("sink", error),
+                )
+            except PointRejected as error:
+                refusal = error
+""",
+        """                await sink.write(points[start:end])
+            except PointRejected as error:
+                refusal = error
+""",
+        (_WORKER + "test_an_outage_of_the_sink_is_waited_out_and_said",),
+    ),
+    Mutant(
+        "an outage of the sink is a refusal of the points",
+        "common/sink/answers.py",
+        "_ABOUT_POINTS = (400, 422)",
+        "_ABOUT_POINTS = (400, 422, 503)",
+        (_ANSWERS + "test_everything_else_waits_and_says_what_to_change",),
+    ),
+    Mutant(
+        "a wrong token buries events",
+        "common/sink/answers.py",
+        "_ABOUT_POINTS = (400, 422)",
+        "_ABOUT_POINTS = (400, 401, 422)",
+        (_ANSWERS + "test_everything_else_waits_and_says_what_to_change",),
+    ),
+    Mutant(
+        "a proxy's page buries events",
+        "common/sink/answers.py",
+        "if answer.status in _ABOUT_POINTS and words:",
+        "if answer.status in _ABOUT_POINTS:",
+        (_ANSWERS + "test_everything_else_waits_and_says_what_to_change",),
+    ),
+    Mutant(
+        "200 counts as written",
+        "common/sink/influx.py",
+        "if answer.status != WRITTEN:",
+        "if answer.status not in {200, WRITTEN}:",
+        (
+            _INFLUX + "test_only_204_is_success",
+            _INFLUX + "test_a_web_page_or_a_redirect_is_no_success",
+        ),
+    ),
+    Mutant(
+        "nobody hands on how long InfluxDB asks to wait",
+        "common/sink/answers.py",
+        "        retry_after_s(answer.retry_after, now),\n",
+        "        None,\n",
+        (_INFLUX + "test_a_pause_that_the_server_asks_for_is_handed_on",),
+    ),
+    Mutant(
+        "nobody waits as long as InfluxDB asks",
+        "common/lifecycle.py",
+        "return max(next(self._delays), min(asked, LONGEST_WAIT_S))",
+        "return next(self._delays)",
+        ("tests/unit/common/test_lifecycle.py::test_waits_as_long_as_it_is_asked_to",),
+    ),
+    Mutant(
+        "a slow drip is waited for as long as it drips",
+        "common/sink/influx.py",
+        "return await in_thread(lambda: self._answer(call), self._timeout_s)",
+        "return await in_thread(lambda: self._answer(call), 3600.0)",
+        (_INFLUX + "test_a_request_ends_at_its_deadline_however_it_goes_on",),
+    ),
+    Mutant(
+        "the client library writes again by itself",
+        "common/sink/influx.py",
+        "timeout=timeout_s * 1000, retries=False)",
+        "timeout=timeout_s * 1000, retries=3)",
+        (_INFLUX + "test_after_a_failure_the_same_write_makes_everything_stand_once",),
+    ),
+    Mutant(
+        "a line feed in a name begins a line",
+        "common/sink/line.py",
+        "text.translate(_VISIBLE))",
+        "text)",
+        (_LINE + "test_no_text_can_forge_anything",),
+    ),
+    Mutant(
+        "how an event came is a tag",
+        "common/sink/line.py",
+        '"entity_id": entity_id,',
+        '"entity_id": entity_id, "source": "live",',
+        (_LINE + "test_a_number_is_a_value_and_no_state",),
+    ),
+    Mutant(
+        "a number without a fraction is an integer",
+        "common/sink/line.py",
+        'fields += f",value={_number(known.value)}"',
+        "fields += f\",value={_number(known.value).removesuffix('.0')}i\"",
+        (_LINE + "test_a_number_is_a_value_and_no_state",),
+    ),
+    Mutant(
+        "points are in milliseconds",
+        "common/sink/line.py",
+        'return f"{fields} {timestamp(event)}"',
+        'return f"{fields} {timestamp(event) // 1000}"',
+        (_LINE + "test_a_number_is_a_value_and_no_state",),
+    ),
+    Mutant(
+        "what is infinite is a value",
+        "enrich/steps/value.py",
+        "    if isfinite(value):\n",
+        "    if isfinite(value) or True:\n",
+        ("tests/unit/enrich/steps/test_value.py::test_not_finite",),
+    ),
+    Mutant(
+        "a step that raises ends the worker",
+        "enrich/chain.py",
+        "        except Exception as error:\n            raise _failed(step, error) from error\n",
+        "        except ZeroDivisionError:\n            raise\n",
+        ("tests/unit/enrich/test_chain.py::test_unforeseen_exception",),
+    ),
+    Mutant(
+        "one bad event takes its batch along",
+        "enrich/worker.py",
+        "            except PoisonError as error:\n                outcome = error\n",
+        "            except PoisonError as error:\n                return [error] * len(batch)\n",
+        (
+            "tests/integration/test_workers.py::test_what_cannot_be_enriched_or_stored_becomes_a_letter",
+        ),
+    ),
+    Mutant(
+        "the sink that is a file does not wait for the disk",
+        "common/sink/sqlite.py",
+        'db.execute("PRAGMA synchronous = FULL")',
+        'db.execute("PRAGMA synchronous = OFF")',
+        ("tests/integration/test_sqlite_sink.py::test_a_commit_waits_for_the_disk",),
+    ),
+    Mutant(
+        "the sink that is a file keeps doubles",
+        "common/sink/sqlite.py",
+        '"INSERT OR REPLACE INTO events',
+        '"INSERT OR IGNORE INTO events',
+        ("tests/integration/test_sqlite_sink.py::test_the_same_event_stands_once",),
+    ),
+)
