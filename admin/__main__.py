@@ -45,6 +45,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(heartbeat.keep_beating(stop))
                 tasks.create_task(keep_sampling(bus, desk.rates, stop))
+                tasks.create_task(desk.live.end_with(stop))
                 await serve(app, listener, stop)
                 stop.set()
 

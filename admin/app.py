@@ -12,7 +12,7 @@ from starlette.routing import Match
 from admin.desk import Desk
 from admin.failure import Refusal, failures, of_pipeline, of_refusal, of_validation
 from admin.frame import Frame
-from admin.routes import dead_letters, entities, events, health, pages, streams
+from admin.routes import dead_letters, entities, events, health, live, pages, preview, streams
 from admin.security import Door, Hosts, bearer
 from common import __version__
 from common.errors import PipelineError
@@ -62,7 +62,7 @@ def create_app(desk: Desk, token: str, hosts: Hosts) -> FastAPI:
     )
     app.state.desk = desk
     app.state.door = Door(token)
-    for router in (health, streams, events, entities, dead_letters):
+    for router in (health, streams, live, events, preview, entities, dead_letters):
         app.include_router(router.router, prefix=API)
     app.include_router(pages.router)
     _add_plain_routes(app)

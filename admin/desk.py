@@ -5,20 +5,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import Depends, Request
 
 from admin import health
+from admin.live import Live
 from admin.rates import Rates
 from common import __version__
-from common.bus import Bus, DeadLetters, StreamInfo, Streams
+from common.bus import Audit, Bus, DeadLetters, Filter, StreamInfo, Streams
 from common.errors import BusUnavailable
+from common.event import Event, time_of
 from common.heartbeat import Pulse, read_pulses
 from common.ledger import Ledger, read_ledger
 from common.registry import EMPTY, Registry
 from common.sink import Sink
+
+if TYPE_CHECKING:
+    from admin.preview import Outcome
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,24 +45,30 @@ class Desk:
         sink: Where events came to rest.
         home: Name of the home.
         rates: How fast events flow.
+        live: The streams as they pass.
+        letters: The dead letters.
+        audit: Who did what to them.
     """
 
     bus: Bus
     sink: Sink[Any]
     home: str
     rates: Rates = field(default_factory=Rates)
+    letters: DeadLetters = field(init=False)
+    audit: Audit = field(init=False)
     _started: float = field(default_factory=time.monotonic)
     _registry: Registry = EMPTY
+    live: Live = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.live = Live(self.streams)
+        self.letters = DeadLetters(self.bus)
+        self.audit = Audit(self.bus)
 
     @property
     def streams(self) -> Streams:
         """The four streams."""
         return Streams(self.bus)
-
-    @property
-    def letters(self) -> DeadLetters:
-        """The dead letters."""
-        return DeadLetters(self.bus)
 
     async def health(self, stage: str | None = None) -> health.Health:
         """Judge the pipeline, or one stage; also while Redis is away."""
@@ -101,6 +112,32 @@ class Desk:
         if version != self._registry.version:
             self._registry = Registry.decode(await self.bus.read_hash(key))
         return self._registry
+
+    async def preview(self, event: Event, *, enriched: bool) -> "Outcome":
+        """What would become of an event, captured or enriched, as the home is known now.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        from admin.preview import preview  # noqa: PLC0415 - memory for those only who ask
+
+        return preview(event, await self.registry(), self.sink, enriched=enriched)
+
+    async def chosen(self, wanted: Filter, ids: Sequence[str] | None = None) -> list[str]:
+        """Ids of the letters that are meant and there, oldest first: those named, if any.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        found = await self.letters.ids(wanted)
+        if ids is None:
+            return found
+        named = set(ids)
+        return [letter_id for letter_id in found if letter_id in named]
+
+    def now(self) -> str:
+        """The time, ISO 8601 in UTC."""
+        return time_of(time.time_ns() // 1000)
 
     async def _pulses(self) -> tuple[list[Pulse], str | None]:
         try:

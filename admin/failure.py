@@ -15,6 +15,7 @@ from common.errors import (
     BusUnavailable,
     CountChanged,
     DeadLetterNotFound,
+    LetterExpired,
     MalformedEvent,
     PipelineError,
     SinkUnavailable,
@@ -136,8 +137,8 @@ def of_pipeline(request: Request, error: Exception) -> JSONResponse:
         case SinkUnavailable():
             wait = {"Retry-After": str(round(error.retry_after or RETRY_AFTER_S))}
             return answer(request, 503, "SINK_UNAVAILABLE", message, headers=wait)
-        case DeadLetterNotFound():
-            return answer(request, 404, "DEAD_LETTER_NOT_FOUND", message)
+        case DeadLetterNotFound() | LetterExpired():
+            return answer(request, *_NAMED[type(error)], message)
         case CountChanged():
             details = {"count": error.count}
             return answer(request, 409, "COUNT_CHANGED", message, details=details)
@@ -155,6 +156,11 @@ def of_defect(request: Request) -> JSONResponse:
     message = "this is a defect of habus; its log says more under this correlation id"
     return answer(request, 500, _CODES[500], message)
 
+
+_NAMED: Final[Mapping[type[PipelineError], tuple[int, str]]] = {
+    DeadLetterNotFound: (404, "DEAD_LETTER_NOT_FOUND"),
+    LetterExpired: (409, "LETTER_EXPIRED"),
+}
 
 _PLAIN: Final = {
     400: "the body is no JSON that can be read",

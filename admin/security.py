@@ -26,6 +26,9 @@ COOKIE: Final = "habus_session"
 SESSION_S: Final = 7 * 86_400
 """Seconds for which a browser stays logged in."""
 
+PAGE_HEADER: Final = "X-Habus"
+"""Header that our own page sends with each change; no form and no link of another site can."""
+
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, and so need no proof that our own page sent them."""
 
@@ -51,6 +54,7 @@ class Door:
     def __init__(self, token: str) -> None:
         self._digest = _digest(token)
         self._key = hashlib.sha256(b"habus session\0" + token.encode()).digest()
+        self._ended: dict[str, int] = {}
 
     def check(self, request: Request) -> None:
         """Let a request pass.
@@ -67,7 +71,9 @@ class Door:
                 " its token is, ADMIN_TOKEN sets it",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        if request.method not in SAFE_METHODS and not same_origin(request):
+        if request.method not in SAFE_METHODS and not (
+            same_origin(request) and PAGE_HEADER in request.headers
+        ):
             raise Refusal(403, "only habus's own page may change things with its session")
 
     def opens_with(self, token: str) -> bool:
@@ -76,20 +82,35 @@ class Door:
 
     def new_session(self) -> str:
         """Return the value of a session's cookie; a restart does not end it, a new token does."""
-        expires = str(int(time.time()) + SESSION_S)
-        return f"{expires}.{self._signature(expires)}"
+        head = f"{int(time.time()) + SESSION_S}.{secrets.token_urlsafe(16)}"
+        return f"{head}.{self._signature(head)}"
+
+    def end_session(self, request: Request) -> None:
+        """Close the door to the session of a request; until a restart also to a copy of it."""
+        session = request.cookies.get(COOKIE, "")
+        if self._is_genuine(session):
+            now = time.time()
+            self._ended = {one: until for one, until in self._ended.items() if until > now}
+            self._ended[session] = _end_of(session)
 
     def _has_token(self, request: Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self.opens_with(token.strip())
 
     def _has_session(self, request: Request) -> bool:
-        expires, _, signature = request.cookies.get(COOKIE, "").partition(".")
-        genuine = hmac.compare_digest(_digest(signature), _digest(self._signature(expires)))
-        return genuine and int(expires) > time.time()
+        session = request.cookies.get(COOKIE, "")
+        return (
+            self._is_genuine(session)
+            and session not in self._ended
+            and _end_of(session) > time.time()
+        )
 
-    def _signature(self, expires: str) -> str:
-        return hmac.new(self._key, expires.encode("utf-8", "replace"), "sha256").hexdigest()
+    def _is_genuine(self, session: str) -> bool:
+        head, _, signature = session.rpartition(".")
+        return hmac.compare_digest(_digest(signature), _digest(self._signature(head)))
+
+    def _signature(self, head: str) -> str:
+        return hmac.new(self._key, head.encode("utf-8", "replace"), "sha256").hexdigest()
 
 
 class Hosts:
@@ -161,6 +182,10 @@ def _kept_token(path: Path) -> str:
         path.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
     path.chmod(0o600)
     return path.read_text(encoding="utf-8").strip()
+
+
+def _end_of(session: str) -> int:
+    return int(session.partition(".")[0])
 
 
 def _digest(token: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from admin.link import Link
 from admin.rates import Rates
 from common.bus import Bus
 from common.errors import BusUnavailable
@@ -23,8 +24,8 @@ SAMPLE_EVERY_S: Final = 2.0
 GRACE_S: Final = 0.5
 """Seconds that requests under way have when admin stops."""
 
-MOST_CONNECTIONS: Final = 200
-"""Connections at once; more are answered 503."""
+MOST_CONNECTIONS: Final = 700
+"""Connections at once, of those who watch too; more are answered 503."""
 
 
 class _Server(uvicorn.Server):
@@ -40,7 +41,7 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> N
     server = _Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=Link,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -14,6 +14,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -47,6 +48,15 @@ def _redis_url(value: str) -> str:
         url.scheme == "unix" and url.path
     ):
         raise ValueError("is no address of a Redis: it starts with redis://, rediss:// or unix://")
+    return value
+
+
+def _schema_of_sink(value: str, others: ValidationInfo) -> str:
+    if value == "ha" and others.data.get("store_sink") == "sqlite":
+        raise ValueError(
+            "is a shape for InfluxDB, and STORE_SINK is sqlite; leave STORE_SCHEMA out, or set"
+            " STORE_SINK=influxdb"
+        )
     return value
 
 
@@ -125,6 +135,10 @@ class Settings(BaseSettings):
         names = map(str.upper, type(self).model_fields)
         return {name: found.get(name, DEFAULT) for name in names}
 
+    def file_of(self, name: str) -> Path | None:
+        """The file that holds the setting NAME; None where it stands elsewhere."""
+        return self._variables.files.get(name) if self._variables else None
+
     def secrets(self) -> set[str]:
         """Texts that must never be seen: secrets, and passwords within URLs."""
         texts = {
@@ -202,9 +216,10 @@ class SinkSettings(Settings):
     store_sqlite_path: Path = Field(
         default=Path("data/events.db"), description="File of the sink `sqlite`."
     )
-    store_schema: Annotated[Literal["clean", "ha"], Lower] = Field(
+    store_schema: Annotated[Literal["clean", "ha"], Lower, AfterValidator(_schema_of_sink)] = Field(
         default="clean",
-        description="Shape of the points: habus's own, or that of Home Assistant's `influxdb`.",
+        description="Shape of the points in InfluxDB: habus's own, or that of Home Assistant's "
+        "`influxdb`.",
     )
     influxdb_url: Annotated[str, AfterValidator(_http_url)] = Field(
         default="http://127.0.0.1:8086", description="InfluxDB."

@@ -54,6 +54,7 @@ class Variables:
     Attributes:
         values: Name → text, of the settings of the class that are set.
         origins: Name → `environment`, `.env` or `file`, of the same settings.
+        files: Name → the file that holds it, of those that stand in one.
         problems: A line for each variable that could not be read.
         warnings: A line for each variable that is meant for habus but unknown.
     """
@@ -63,6 +64,7 @@ class Variables:
     ) -> None:
         self.values: dict[str, str] = {}
         self.origins: dict[str, str] = {}
+        self.files: dict[str, Path] = {}
         self.problems: list[str] = []
         found = self._dotenv(env_file) | {
             name: (text.strip(), ENVIRONMENT) for name, text in environ.items() if text.strip()
@@ -104,6 +106,7 @@ class Variables:
             return
         if text:
             found[name] = (text, FILE)
+            self.files[name] = Path(named[0])
         else:
             self.problems.append(f"{name}_FILE: {named[0]} is empty; write the secret into it")
 

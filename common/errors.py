@@ -5,6 +5,7 @@ PipelineError
 │   ├── BusUnavailable          Redis is away, loading, read-only or full
 │   ├── HomeAssistantUnavailable    the socket could not be opened, or closed
 │   ├── SinkUnavailable         InfluxDB is away, overloaded, or refuses our token
+│   │   └── WriteFailed         it answers, but fails at this very write
 │   └── SpoolUnavailable        the disk under the spool refuses a write
 ├── PoisonError                 bury this one event with its cause
 │   ├── MalformedEvent          it cannot be read
@@ -16,6 +17,7 @@ PipelineError
 │   ├── InvalidSetting          a setting is missing or wrong
 │   └── SpoolInUse              another ingest holds the spool or writes the stream
 ├── DeadLetterNotFound          answer 404
+├── LetterExpired               answer 409
 └── CountChanged                answer 409
 """
 
@@ -48,6 +50,10 @@ class SinkUnavailable(TransientError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class WriteFailed(SinkUnavailable):
+    """The sink answers, but fails at this very write: it may be the points', or its own fault."""
 
 
 class SpoolUnavailable(TransientError):
@@ -125,6 +131,10 @@ class SpoolInUse(FatalError):
 
 class DeadLetterNotFound(PipelineError):
     """No dead letter has this id: it was replayed, purged, or never existed."""
+
+
+class LetterExpired(PipelineError):
+    """The sink keeps nothing as old as this letter's event; a replay would bury it again."""
 
 
 class CountChanged(PipelineError):

@@ -78,7 +78,7 @@ def enrich(
     for step in STEPS:
         try:
             step(captured, registry, enriched)
-        except PoisonError:
+        except (PoisonError, MemoryError):  # no memory: whose fault that is only deaths can tell
             raise
         except Exception as error:
             raise _failed(step, error) from error

@@ -12,6 +12,7 @@ from common.heartbeat import Heartbeat
 from common.lifecycle import patiently
 from common.logs import OncePerMinute, logger
 from common.registry import EMPTY, Registry
+from common.watchdog import watched
 from enrich.chain import enrich
 
 log = logger(__name__)
@@ -38,7 +39,8 @@ async def work(
     """
     async for batch in raw.batches(stop):
         known = await patiently(registry, stop, "Redis")
-        outcomes = outcomes_of(batch, known, time_of(time.time_ns() // 1000))
+        with watched():
+            outcomes = outcomes_of(batch, known, time_of(time.time_ns() // 1000))
         await raw.forward(batch, outcomes, enriched, stop)
         heartbeat.count(enriched=sum(isinstance(outcome, Event) for outcome in outcomes))
 

@@ -6,11 +6,13 @@ from functools import partial
 from typing import TypeVar
 
 from common.bus import Consumer, Delivery
-from common.errors import PointRejected, PoisonError
+from common.errors import PointRejected, PoisonError, WriteFailed
 from common.heartbeat import Heartbeat
 from common.lifecycle import patiently
 from common.sink import Sink
+from common.watchdog import watched
 from store.refusals import isolate
+from store.suspicion import Suspicion
 
 Point = TypeVar("Point")
 
@@ -26,12 +28,14 @@ async def work(
         Stopped: When `stop` is set while the sink or Redis is away.
     """
     async for batch in enriched.batches(stop):
-        points, refusals = points_of(batch, sink)
+        with watched():
+            points, refusals = points_of(batch, sink)
         refused = await write(points, sink, heartbeat, stop)
         numbers = [i for i in range(len(batch)) if i not in refusals]
         refusals |= {numbers[i]: error for i, error in refused.items()}
         await enriched.settle(batch, refusals, stop)
-        heartbeat.count(stored=len(batch) - len(refusals), batches=1)
+        without_point = len(points) - sum(map(bool, points))
+        heartbeat.count(stored=len(batch) - len(refusals), without_point=without_point, batches=1)
 
 
 def points_of(
@@ -59,13 +63,14 @@ async def write(
         Stopped: When `stop` is set while the sink is away.
     """
     parts = isolate(len(points))
+    suspicion = Suspicion()
     try:
         start, end = next(parts)
         while True:
             refusal = None
             try:
                 await patiently(
-                    partial(sink.write, points[start:end]),
+                    partial(attempt, points[start:end], sink, suspicion),
                     stop,
                     "the sink",
                     lambda error: heartbeat.dependency("sink", error),
@@ -76,3 +81,21 @@ async def write(
     except StopIteration as done:
         refused: dict[int, PointRejected] = done.value
         return refused
+
+
+async def attempt(points: Sequence[Point], sink: Sink[Point], suspicion: Suspicion) -> None:
+    """Write points once.
+
+    Raises:
+        SinkUnavailable: When the sink is to blame; write the same again later.
+        PointRejected: When at least one of the points is.
+    """
+    try:
+        await sink.write(points)
+    except WriteFailed as error:
+        if not suspicion.falls_on_points(len(points)):
+            raise
+        await sink.prove()
+        suspicion.confirm()
+        raise PointRejected(f"the sink takes other points, but not this: {error}") from error
+    suspicion.drop()

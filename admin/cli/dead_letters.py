@@ -13,7 +13,8 @@ from admin.cli import show as out
 from admin.cli.at_desk import with_bus
 from admin.cli.when import time_of
 from admin.config import Settings
-from admin.replay import replay_edited
+from admin.replay import replay_one
+from admin.who import who_types
 from common.bus import Bus, DeadLetter, DeadLetters, Filter
 from common.errors import DeadLetterNotFound, InvalidSetting, MalformedEvent
 from common.event import format_time
@@ -140,7 +141,9 @@ def replay(choice: Choice, data: str | None) -> None:
         done = 0
         for letter_id in _with_progress(ids):
             try:
-                await replay_edited(letters, letter_id, edited)
+                await replay_one(
+                    letters, letter_id, edited, who=who_types(), at=format_time(datetime.now(UTC))
+                )
             except DeadLetterNotFound:
                 if len(choice.ids) == 1:
                     raise

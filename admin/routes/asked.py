@@ -2,11 +2,12 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BeforeValidator
 
+from common.bus import Filter
 from common.errors import MalformedEvent
 from common.event import format_time, parse_time
 
@@ -79,3 +80,40 @@ LetterId = Annotated[
     str,
     Path(pattern=ENTRY_ID, description="Entry id in `ha:dead`.", examples=["1795189957539-0"]),
 ]
+
+
+def wanted_letters(  # noqa: PLR0913, PLR0917 - a filter has as many sides
+    stage: Annotated[
+        Literal["ingest", "enrich", "store"] | None, Query(description="Where it fell.")
+    ] = None,
+    reason: Annotated[
+        str | None, Query(max_length=255, description="Code.", examples=["point_rejected"])
+    ] = None,
+    entity_id: EntityId = None,
+    fingerprint: Annotated[
+        str | None, Query(max_length=255, description="Of a group.", examples=["3f6b1c2e4a90"])
+    ] = None,
+    start_time: Annotated[
+        Time | None, Query(description="Buried from this time on, ISO 8601 with a zone.")
+    ] = None,
+    end_time: Annotated[
+        Time | None, Query(description="Buried before this time, ISO 8601 with a zone.")
+    ] = None,
+    text: Annotated[
+        str | None, Query(max_length=255, description="Found in the event or the error.")
+    ] = None,
+) -> Filter:
+    """Which letters the query asks for."""
+    return Filter(
+        stage=stage,
+        reason=reason,
+        entity_id=entity_id,
+        fingerprint=fingerprint,
+        since=format_time(start_time) if start_time else None,
+        until=format_time(end_time) if end_time else None,
+        text=text or None,
+    )
+
+
+WantedLetters = Annotated[Filter, Depends(wanted_letters)]
+"""A route's parameters: the filter of dead letters."""

@@ -1,53 +1,36 @@
-"""Dead letters: looking at them, putting one back, deleting one."""
+"""Dead letters: looking at them, trying what would become of one, putting it back, deleting."""
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from admin.desk import TheDesk
 from admin.failure import Refusal, failures
-from admin.replay import replay_edited
-from admin.routes.asked import Cursor, End, EntityId, LetterId, PageLimit, Start, none_before
-from admin.routes.events import as_json
-from common.bus import DeadLetter, Filter
-from common.errors import DeadLetterNotFound, MalformedEvent
-from common.event import format_time
+from admin.replay import data_for, replay_one
+from admin.routes.asked import Cursor, LetterId, PageLimit, WantedLetters, none_before
+from admin.routes.letters import (
+    Choice,
+    LetterGroups,
+    LetterPage,
+    LetterWithHistory,
+    Rehearsed,
+    group_of,
+    letter_of,
+    rehearsed,
+    with_history,
+)
+from admin.who import who_asks
+from common.bus import STORE, Deed
+from common.errors import CountChanged, DeadLetterNotFound, MalformedEvent
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 
 
-class Letter(BaseModel):
-    """An event that could not go on, and why."""
-
-    id: str = Field(description="Entry id in `ha:dead`.", examples=["1795189957539-0"])
-    stage: str = Field(examples=["enrich"])
-    reason: str = Field(examples=["malformed_event"])
-    error: str = Field(examples=["not an event: it has no time that can be read"])
-    detail: Any = Field(description="Traceback, step, line protocol.", examples=[{"step": "value"}])
-    at: str = Field(description="When it was buried.", examples=["2026-11-20T15:44:33.4+00:00"])
-    fingerprint: str = Field(description="The same for the same cause.", examples=["3f6b1c2e4a90"])
-    origin: str = Field(description="Stream it fell from.", examples=["ha:raw"])
-    origin_id: str = Field(description="Its entry id there.", examples=["1795189957538-4"])
-    deliveries: int = Field(examples=[1])
-    worker: str = Field(examples=["attic"])
-    event: dict[str, Any] = Field(
-        description="The entry's own fields, `data` as JSON.",
-        examples=[{"type": "state_changed", "entity_id": "sensor.kitchen", "data": {}}],
-    )
-
-
-class LetterPage(BaseModel):
-    """A page of dead letters, newest first."""
-
-    dead_letters: list[Letter]
-    next_cursor: str | None = Field(
-        description="Ask for the next page with it; null: this was the last.", examples=[None]
-    )
-
-
 class Edit(BaseModel):
     """What to put in place of the event's own `data`."""
+
+    model_config = ConfigDict(extra="forbid")
 
     data: dict[str, Any] | None = Field(
         default=None,
@@ -55,6 +38,12 @@ class Edit(BaseModel):
         "absent: as it is.",
         examples=[None],
     )
+
+
+class Replay(Edit):
+    """How to put a letter back."""
+
+    force: bool = Field(default=False, description="Also when it is expired.")
 
 
 class Replayed(BaseModel):
@@ -66,95 +55,139 @@ class Replayed(BaseModel):
 
 
 class Purged(BaseModel):
-    """The letter is gone for good."""
+    """The letters are gone for good."""
 
     success: Literal[True] = True
-    purged: Literal[1] = 1
+    purged: int = Field(examples=[1])
 
 
-Word = Annotated[str | None, Query(max_length=255)]
+class PurgedMany(Purged):
+    """The letters are gone for good, or would be."""
+
+    dry_run: bool
+    count: int = Field(description="Letters that matched.", examples=[12])
 
 
 @router.get("", operation_id="listDeadLetters", responses=failures(503))
-async def letters(  # noqa: PLR0913, PLR0917 - a filter has as many sides
-    desk: TheDesk,
-    stage: Annotated[Literal["ingest", "enrich", "store"] | None, Query()] = None,
-    reason: Annotated[str | None, Query(max_length=255, examples=["point_rejected"])] = None,
-    entity_id: EntityId = None,
-    fingerprint: Word = None,
-    start_time: Start = None,
-    end_time: End = None,
-    text: Annotated[
-        str | None, Query(max_length=255, description="Found in the event or the error.")
-    ] = None,
-    limit: PageLimit = 50,
-    cursor: Cursor = None,
+async def letters(
+    desk: TheDesk, wanted: WantedLetters, limit: PageLimit = 50, cursor: Cursor = None
 ) -> LetterPage:
     """Dead letters that match, newest first; the times are those of their burial."""
-    wanted = Filter(
-        stage=stage,
-        reason=reason,
-        entity_id=entity_id,
-        fingerprint=fingerprint,
-        since=format_time(start_time) if start_time else None,
-        until=format_time(end_time) if end_time else None,
-        text=text,
-    )
-    if none_before(cursor):
-        return LetterPage(dead_letters=[], next_cursor=None)
-    page = await desk.letters.page(wanted, limit + 1, before=cursor)
+    before = "0-1" if none_before(cursor) else cursor
+    page = await desk.letters.search(wanted, limit, before)
     return LetterPage(
-        dead_letters=[letter_of(found) for found in page[:limit]],
-        next_cursor=page[limit - 1].id if len(page) > limit else None,
+        dead_letters=[letter_of(found) for found in page.letters],
+        next_cursor=page.before,
+        total=page.total,
+        matching=page.matching,
+        scanned=page.scanned,
+    )
+
+
+@router.get("/groups", operation_id="groupDeadLetters", responses=failures(503))
+async def groups(
+    desk: TheDesk,
+    wanted: WantedLetters,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most groups.", examples=[100])] = 100,
+) -> LetterGroups:
+    """Dead letters by cause, the largest group first, with what to do; the counts are exact."""
+    found = await desk.letters.groups(wanted)
+    newest = await desk.letters.fetch(group.last_id for group in found[:limit])
+    examples = {letter.id: letter for letter in newest}
+    return LetterGroups(
+        groups=[group_of(group, examples.get(group.last_id)) for group in found[:limit]],
+        total_groups=len(found),
+        matching=sum(group.count for group in found),
+        total=len(await desk.letters.index.fresh()),
     )
 
 
 @router.get("/{letter_id}", operation_id="getDeadLetter", responses=failures(404, 503))
-async def letter(desk: TheDesk, letter_id: LetterId) -> Letter:
-    """One dead letter with all that is known about its cause."""
-    return letter_of(await desk.letters.get(letter_id))
+async def letter(desk: TheDesk, letter_id: LetterId) -> LetterWithHistory:
+    """One dead letter with all that is known about its cause, and its earlier replays."""
+    found = await desk.letters.get(letter_id)
+    lines = await desk.audit.of_event(found.fields.get("id", ""))
+    return with_history(found, list(lines))
+
+
+@router.post(
+    "/{letter_id}/dry-run",
+    operation_id="tryDeadLetter",
+    responses=failures(404, 409, 413, 503),
+)
+async def dry_run(desk: TheDesk, letter_id: LetterId, edit: Edit | None = None) -> Rehearsed:
+    """What this version would do with the letter, as it is or edited; nothing is written."""
+    found = await desk.letters.get(letter_id)
+    try:
+        data = None if edit is None or edit.data is None else data_for(found, edit.data)
+        event = found.event(data)
+    except MalformedEvent as error:
+        raise _does_not_fit(error) from error
+    return rehearsed(await desk.preview(event, enriched=found.stage == STORE))
 
 
 @router.post(
     "/{letter_id}/replay", operation_id="replayDeadLetter", responses=failures(404, 409, 413, 503)
 )
-async def replay(desk: TheDesk, letter_id: LetterId, edit: Edit | None = None) -> Replayed:
+async def replay(
+    desk: TheDesk, request: Request, letter_id: LetterId, how: Replay | None = None
+) -> Replayed:
     """Put one back where it fell, as it is or edited; two who ask replay it once.
 
-    409 when edited data is nothing that the stage it goes to could read.
+    409 when edited data is nothing that the stage it goes to could read, or when the letter is
+    expired and `force` is not set. The audit keeps what an edit replaced.
     """
+    how = how or Replay()
     try:
-        stream, entry_id = await replay_edited(desk.letters, letter_id, edit.data if edit else None)
+        stream, entry_id = await replay_one(
+            *(desk.letters, letter_id, how.data),
+            who=who_asks(request),
+            at=desk.now(),
+            force=how.force,
+        )
     except MalformedEvent as error:
-        message = f"the data does not fit where this letter goes: {error}"
-        raise Refusal(409, message, code="DATA_DOES_NOT_FIT") from error
+        raise _does_not_fit(error) from error
     return Replayed(stream=stream, stream_id=entry_id)
 
 
 @router.delete("/{letter_id}", operation_id="deleteDeadLetter", responses=failures(404, 503))
-async def delete(desk: TheDesk, letter_id: LetterId) -> Purged:
+async def delete(desk: TheDesk, request: Request, letter_id: LetterId) -> Purged:
     """Delete one for good; the ledger counts it as purged."""
-    if not await desk.letters.purge([letter_id]):
-        raise DeadLetterNotFound(f"there is no dead letter {letter_id} (any more)")
-    return Purged()
-
-
-def letter_of(found: DeadLetter) -> Letter:
-    """The answer's shape of a dead letter."""
-    event: dict[str, Any] = dict(found.fields)
-    if "data" in event:
-        event["data"] = as_json(event["data"])
-    return Letter(
-        id=found.id,
-        stage=found.stage,
-        reason=found.reason,
-        error=found.error,
-        detail=as_json(found.detail),
-        at=found.at,
-        fingerprint=found.fingerprint,
-        origin=found.origin,
-        origin_id=found.origin_id,
-        deliveries=found.deliveries,
-        worker=found.worker,
-        event=event,
+    deed = Deed(
+        who=who_asks(request), at=desk.now(), action="purge", count=1, what={"id": letter_id}
     )
+    if not await desk.letters.purge([letter_id], deed):
+        raise DeadLetterNotFound(f"there is no dead letter {letter_id} (any more)")
+    return Purged(purged=1)
+
+
+@router.post("/purge", operation_id="purgeDeadLetters", responses=failures(409, 413, 503))
+async def purge(desk: TheDesk, request: Request, choice: Choice) -> PurgedMany:
+    """Delete many for good; look first with `dry_run`, then say that count as `expected_count`.
+
+    409 when another number matches by now; nothing is deleted then.
+    """
+    ids = await desk.chosen(choice.wanted, choice.ids)
+    if choice.dry_run:
+        return PurgedMany(purged=0, dry_run=True, count=len(ids))
+    if choice.expected_count is None:
+        raise Refusal(
+            422,
+            "expected_count: say how many letters you mean to delete; dry_run counts them",
+        )
+    if choice.expected_count != len(ids):
+        raise CountChanged(len(ids))
+    deed = Deed(
+        who=who_asks(request),
+        at=desk.now(),
+        action="purge",
+        count=len(ids),
+        what=choice.model_dump(mode="json", include={"ids"}, exclude_none=True)
+        | {"filter": choice.wanted},
+    )
+    return PurgedMany(purged=await desk.letters.purge(ids, deed), dry_run=False, count=len(ids))
+
+
+def _does_not_fit(error: MalformedEvent) -> Refusal:
+    message = f"the data does not fit where this letter goes: {error}"
+    return Refusal(409, message, code="DATA_DOES_NOT_FIT")

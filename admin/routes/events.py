@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import msgspec
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from admin.desk import TheDesk
 from admin.failure import failures
 from admin.hand_made import event_of
+from admin.passage import as_json
 from admin.routes.asked import End, EntityId, Limit, Start, Time
 from admin.routes.streams import StreamName
 from admin.timespan import span
@@ -21,9 +22,6 @@ from common.ledger import read_ledger
 from common.sink import StoredEvent
 
 router = APIRouter(tags=["events"])
-
-DEEPEST: Final = 100
-"""Levels of JSON beyond which `data` is answered as text: pydantic writes 255 at most."""
 
 
 class Stored(BaseModel):
@@ -216,20 +214,3 @@ def passing(stream: StreamName, entry: Entry) -> Passing:
         replays=int(replays) if replays.isdigit() else 0,
         data=as_json(fields.get("data", "")),
     )
-
-
-def as_json(text: str) -> Any:  # noqa: ANN401 - JSON of any shape
-    """The JSON that a text is; the text where it is none, or too deep to be sent on."""
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return text
-    return value if _is_flat(value, DEEPEST) else text
-
-
-def _is_flat(value: object, levels: int) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, list):
-        return True
-    return levels > 0 and all(_is_flat(item, levels - 1) for item in value)

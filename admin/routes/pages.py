@@ -84,9 +84,10 @@ async def login(request: Request) -> Response:
 
 
 @router.post("/logout")
-async def logout() -> Response:
+async def logout(request: Request) -> Response:
     """End the session of this browser."""
-    answer = RedirectResponse("./", status_code=303)
+    request.app.state.door.end_session(request)
+    answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
 

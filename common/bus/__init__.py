@@ -1,10 +1,13 @@
 """The bus: the only place that knows it is Redis."""
 
+from common.bus.audit import Audit, Deed, Line, Who
 from common.bus.connection import Bus, connect
 from common.bus.consumer import Consumer
-from common.bus.dead_letters import DeadLetter, DeadLetters, Filter
+from common.bus.dead_letter import DeadLetter, Filter
+from common.bus.dead_letters import DeadLetters, Page
 from common.bus.delivery import Delivery
 from common.bus.keys import ADMIN, ENRICH, INGEST, STAGES, STORE, Keys
+from common.bus.letter_table import Group
 from common.bus.raw import RawStream, Row, Tally
 from common.bus.stream import Entry, StreamInfo, Streams
 from common.bus.trim import keep_trimmed
@@ -15,19 +18,25 @@ __all__ = [
     "INGEST",
     "STAGES",
     "STORE",
+    "Audit",
     "Bus",
     "Consumer",
     "DeadLetter",
     "DeadLetters",
+    "Deed",
     "Delivery",
     "Entry",
     "Filter",
+    "Group",
     "Keys",
+    "Line",
+    "Page",
     "RawStream",
     "Row",
     "StreamInfo",
     "Streams",
     "Tally",
+    "Who",
     "connect",
     "keep_trimmed",
 ]

@@ -137,7 +137,11 @@ class Consumer:
         if stored:
             keys = (batch[0].stream, self._bus.keys.ledger)
             args = (self._group, "stored", *stored)
-            await patiently(partial(self._bus.run, "acknowledge", keys, *args), stop, "Redis")
+            ours = await patiently(
+                partial(self._bus.run, "acknowledge", keys, *args), stop, "Redis"
+            )
+            if strange := len(stored) - ours:
+                log.warning("Wrote entries again that another worker took", count=strange)
         if refusals:
             dead = [batch[i] for i in refusals]
             await self.forward(dead, list(refusals.values()), self._bus.keys.dead, stop)

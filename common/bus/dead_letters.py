@@ -1,86 +1,49 @@
-"""Dead letters: looking at them, and putting them back."""
+"""Dead letters: looking at them, putting one back, deleting them."""
 
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
+from common.bus.audit import Deed, flat_of
 from common.bus.connection import Bus
+from common.bus.dead_letter import EVERYTHING, ID, DeadLetter, Filter, letter_from, number
 from common.bus.entry import Field
 from common.bus.keys import ENRICH, STORE
+from common.bus.letter_index import LetterIndex
+from common.bus.letter_table import Group
 from common.errors import DeadLetterNotFound
-
-_ID: Final = re.compile(r"\d{1,19}-\d{1,19}", re.ASCII)
 
 ROWS_AT_ONCE: Final = 500
 """Entries read from the stream in one go while looking for those that match."""
 
+SCANNED_AT_MOST: Final = 2000
+"""Letters read for one page while looking for a text: the answer comes soon, the cursor goes on."""
 
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that could not go on, and why.
-
-    Attributes:
-        id: Its entry id in `dead`.
-        fields: The entry it was: field names and values as text.
-        stage: `ingest`, `enrich` or `store`.
-        reason: Code of the cause.
-        error: The cause in words; InfluxDB's own where they are its.
-        detail: JSON text: traceback, step, line protocol.
-        at: When it was buried, ISO 8601 in UTC.
-        fingerprint: The same for the same cause.
-    """
-
-    id: str
-    fields: dict[str, str]
-    stage: str
-    reason: str
-    error: str
-    detail: str
-    origin: str
-    origin_id: str
-    deliveries: int
-    worker: str
-    at: str
-    fingerprint: str
+PURGED_AT_ONCE: Final = 1000
+"""Letters deleted by one script: Redis serves nobody else while it runs."""
 
 
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which dead letters are meant; what is None matches all.
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Some letters, newest first.
 
     Attributes:
-        since: Buried at or after this ISO 8601 time.
-        until: Buried before this ISO 8601 time.
-        text: Found in the event or in the error, upper and lower case alike.
+        before: Ask again with it for the next page; None: this was the last.
+        total: Letters there are, whatever the filter.
+        matching: Letters that match, None where only reading all would tell.
+        scanned: Letters read for this page.
     """
 
-    stage: str | None = None
-    reason: str | None = None
-    entity_id: str | None = None
-    fingerprint: str | None = None
-    since: str | None = None
-    until: str | None = None
-    text: str | None = None
-
-    def matches(self, letter: DeadLetter) -> bool:
-        """Whether the letter is meant."""
-        return (
-            self.stage in {None, letter.stage}
-            and self.reason in {None, letter.reason}
-            and self.entity_id in {None, letter.fields.get("entity_id")}
-            and self.fingerprint in {None, letter.fingerprint}
-            and (self.since is None or letter.at >= self.since)
-            and (self.until is None or letter.at < self.until)
-            and (self.text is None or self._holds(letter))
-        )
-
-    def _holds(self, letter: DeadLetter) -> bool:
-        text = str(self.text).casefold()
-        return any(text in value.casefold() for value in (*letter.fields.values(), letter.error))
+    letters: list[DeadLetter]
+    before: str | None
+    total: int
+    matching: int | None
+    scanned: int
 
 
 class DeadLetters:
-    """The dead letters of one pipeline.
+    """The dead letters of one pipeline; keeps an index of them, so keep it.
 
     Args:
         bus: Where they are.
@@ -89,6 +52,45 @@ class DeadLetters:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._keys = bus.keys
+        self.index = LetterIndex(bus)
+
+    async def search(self, wanted: Filter, limit: int, before: str | None = None) -> Page:
+        """Return a page of letters that match; it is empty at times when a text is rare.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        if wanted == EVERYTHING:
+            total = int(await self._bus.command("XLEN", self._keys.dead))
+            found = await self._newest(limit + 1, before)
+            more = found[limit - 1].id if len(found) > limit else None
+            return Page(
+                letters=found[:limit], before=more, total=total, matching=total, scanned=len(found)
+            )
+        table = await self.index.fresh()
+        total = len(table)
+        if wanted.text is None:
+            some = await self.fetch(islice(table.ids_before(wanted, before), limit + 1))
+            more = some[limit - 1].id if len(some) > limit else None
+            matching = table.count(wanted)
+            return Page(
+                letters=some[:limit], before=more, total=total, matching=matching, scanned=len(some)
+            )
+        candidates = list(islice(table.ids_before(wanted, before), SCANNED_AT_MOST))
+        letters: list[DeadLetter] = []
+        for start in range(0, len(candidates), ROWS_AT_ONCE):
+            some = await self.fetch(candidates[start : start + ROWS_AT_ONCE])
+            letters += filter(wanted.holds, some)
+            scanned = start + len(some)
+            if len(letters) > limit:
+                more = letters[limit - 1].id
+                break
+        else:
+            scanned = len(candidates)
+            more = candidates[-1] if scanned == SCANNED_AT_MOST else None
+        return Page(
+            letters=letters[:limit], before=more, total=total, matching=None, scanned=scanned
+        )
 
     async def matching(
         self, wanted: Filter, before: str | None = None
@@ -98,21 +100,16 @@ class DeadLetters:
         Raises:
             BusUnavailable: When Redis does not answer.
         """
-        highest = f"({before}" if before else "+"
         while True:
-            rows = await self._bus.command(
-                "XREVRANGE", self._keys.dead, highest, "-", "COUNT", ROWS_AT_ONCE
-            )
-            for entry_id, fields in rows:
-                letter = _letter(entry_id, fields)
-                if wanted.matches(letter):
-                    yield letter
-            if len(rows) < ROWS_AT_ONCE:
+            found = await self._newest(ROWS_AT_ONCE, before)
+            for letter in filter(wanted.matches, found):
+                yield letter
+            if len(found) < ROWS_AT_ONCE:
                 return
-            highest = f"({rows[-1][0].decode()}"
+            before = found[-1].id
 
     async def page(self, wanted: Filter, limit: int, before: str | None = None) -> list[DeadLetter]:
-        """Return the newest letters that match, at most `limit`.
+        """Return the newest letters that match, at most `limit`; read all there are for it.
 
         Raises:
             BusUnavailable: When Redis does not answer.
@@ -124,6 +121,35 @@ class DeadLetters:
                 break
         return page
 
+    async def ids(
+        self, wanted: Filter, *, after: str | None = None, until: str | None = None
+    ) -> list[str]:
+        """Entry ids of all letters that match, oldest first; a text means to read them all.
+
+        Args:
+            wanted: The filter.
+            after: Only letters newer than this one.
+            until: Only this letter and older ones.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        ids = list((await self.index.fresh()).ids(wanted, after=after, until=until))
+        if wanted.text is None:
+            return ids
+        return [letter_id async for letter_id in self._holding(wanted, ids)]
+
+    async def groups(self, wanted: Filter) -> list[Group]:
+        """Letters that match, by cause, the largest group first; a text means to read them all.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        if wanted.text is None:
+            return (await self.index.fresh()).groups(wanted)
+        ids = await self.ids(wanted)
+        return (await self.index.fresh()).groups(wanted, of=ids)
+
     async def get(self, letter_id: str) -> DeadLetter:
         """Return one letter.
 
@@ -131,9 +157,21 @@ class DeadLetters:
             DeadLetterNotFound: When it was replayed, purged, or never existed.
             BusUnavailable: When Redis does not answer.
         """
-        return _letter(letter_id.encode(), await self._fields(letter_id))
+        return letter_from(letter_id.encode(), await self._fields(letter_id))
 
-    async def replay(self, letter_id: str, data: str | None = None) -> tuple[str, str]:
+    async def fetch(self, letter_ids: Iterable[str]) -> list[DeadLetter]:
+        """Return the letters with these ids, in that order, but for those that are gone.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        asked = [("XRANGE", self._keys.dead, one, one) for one in letter_ids]
+        answers = await self._bus.commands(*asked) if asked else []
+        return [letter_from(*rows[0]) for rows in answers if rows]
+
+    async def replay(
+        self, letter_id: str, data: str | None = None, deed: Deed | None = None
+    ) -> tuple[str, str]:
         """Put a letter back where it fell, once; return (stream key, entry id).
 
         What fell at `store` goes to `enriched`, everything else to `inbox`.
@@ -141,6 +179,7 @@ class DeadLetters:
         Args:
             letter_id: Its entry id.
             data: Instead of the event's own `data`.
+            deed: What the audit says of it, in the same step; nothing when None.
 
         Raises:
             DeadLetterNotFound: When it was replayed, purged, or never existed.
@@ -152,34 +191,56 @@ class DeadLetters:
         }
         if data is not None:
             own[b"data"] = data
-        replays = fields.get(b"replays", b"0")
-        own[b"replays"] = (int(replays) if replays.isdigit() else 0) + 1
-        stage = fields.get(b"dead_stage", ENRICH.encode()).decode()
+        own[b"replays"] = number(fields.get(b"replays", b"0")) + 1
+        stage = fields.get(b"dead_stage", ENRICH.encode()).decode("utf-8", "replace")
         target = self._keys.enriched if stage == STORE else self._keys.inbox
+        line = flat_of(deed) if deed else []
         entry_id = await self._bus.run(
             "replay",
-            (self._keys.dead, target, self._keys.ledger),
-            letter_id,
+            (self._keys.dead, target, self._keys.ledger, self._keys.audit),
+            *(letter_id, len(line), *line),
             *(part for pair in own.items() for part in pair),
         )
         if entry_id is None:
             raise _gone(letter_id)
+        self.index.forget([letter_id])
         return target, entry_id.decode()
 
-    async def purge(self, letter_ids: list[str]) -> int:
+    async def purge(self, letter_ids: Sequence[str], deed: Deed | None = None) -> int:
         """Delete letters for good; return how many there were.
+
+        Args:
+            letter_ids: Their entry ids.
+            deed: What the audit says of it, with the first that are deleted.
 
         Raises:
             BusUnavailable: When Redis does not answer.
         """
-        known = [letter_id for letter_id in letter_ids if _ID.fullmatch(letter_id)]
-        if not known:
-            return 0
-        purged = await self._bus.run("purge", (self._keys.dead, self._keys.ledger), *known)
-        return int(purged)
+        known = [letter_id for letter_id in letter_ids if ID.fullmatch(letter_id)]
+        keys = (self._keys.dead, self._keys.ledger, self._keys.audit)
+        line = flat_of(deed) if deed else []
+        purged = 0
+        for start in range(0, len(known), PURGED_AT_ONCE):
+            some = known[start : start + PURGED_AT_ONCE]
+            deleted = int(await self._bus.run("purge", keys, len(line), *line, *some))
+            purged += deleted
+            line = [] if deleted else line
+            self.index.forget(some)
+        return purged
+
+    async def _holding(self, wanted: Filter, ids: Sequence[str]) -> AsyncIterator[str]:
+        for start in range(0, len(ids), ROWS_AT_ONCE):
+            for letter in await self.fetch(ids[start : start + ROWS_AT_ONCE]):
+                if wanted.holds(letter):
+                    yield letter.id
+
+    async def _newest(self, limit: int, before: str | None) -> list[DeadLetter]:
+        highest = f"({before}" if before else "+"
+        rows = await self._bus.command("XREVRANGE", self._keys.dead, highest, "-", "COUNT", limit)
+        return [letter_from(entry_id, fields) for entry_id, fields in rows]
 
     async def _fields(self, letter_id: str) -> dict[bytes, bytes]:
-        if not _ID.fullmatch(letter_id):  # half an id would mean every letter of that millisecond
+        if not ID.fullmatch(letter_id):  # half an id would mean every letter of that millisecond
             raise _gone(letter_id)
         rows: list[Any] = await self._bus.command("XRANGE", self._keys.dead, letter_id, letter_id)
         if not rows:
@@ -190,22 +251,3 @@ class DeadLetters:
 
 def _gone(letter_id: str) -> DeadLetterNotFound:
     return DeadLetterNotFound(f"there is no dead letter {letter_id}: replayed or purged already?")
-
-
-def _letter(entry_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
-    text = {n.decode("utf-8", "replace"): v.decode("utf-8", "replace") for n, v in fields.items()}
-    deliveries = text.get("dead_deliveries", "0")
-    return DeadLetter(
-        id=entry_id.decode(),
-        fields={name: value for name, value in text.items() if not name.startswith("dead_")},
-        stage=text.get("dead_stage", ""),
-        reason=text.get("dead_reason", ""),
-        error=text.get("dead_error", ""),
-        detail=text.get("dead_detail", "{}"),
-        origin=text.get("dead_origin", ""),
-        origin_id=text.get("dead_origin_id", ""),
-        deliveries=int(deliveries) if deliveries.isdigit() else 0,
-        worker=text.get("dead_worker", ""),
-        at=text.get("dead_at", ""),
-        fingerprint=text.get("dead_fingerprint", ""),
-    )

@@ -123,6 +123,37 @@ class Streams:
         rows = await self._bus.command("XRANGE", key, f"({entry_id}", "+", "COUNT", limit)
         return [_entry(row) for row in rows]
 
+    async def next_after(self, name: str, entry_id: str, limit: int, wait_ms: int) -> list[Entry]:
+        """The entries that follow an entry id, oldest first; waits for the first of them.
+
+        Args:
+            name: `raw`, `inbox`, `enriched` or `dead`.
+            entry_id: The last one that is known.
+            limit: Most entries.
+            wait_ms: Milliseconds after which the answer is empty.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        key = self._bus.keys.streams[name]
+        words = ("BLOCK", wait_ms, "COUNT", limit, "STREAMS", key, entry_id)
+        found = await self._bus.command("XREAD", *words)
+        return [_entry(row) for _, rows in found or () for row in rows]
+
+    async def last_id(self, name: str) -> str:
+        """The id of the entry added last, also when it is gone; `0-0` when there was none.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        try:
+            stream = await self._bus.command("XINFO STREAM", self._bus.keys.streams[name])
+        except redis_errors.ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            return "0-0"
+        return str(stream["last-generated-id"].decode())
+
     async def inject(self, event: Event) -> str:
         """Append an event to the inbox, count it as captured, and return its entry id.
 

@@ -31,6 +31,7 @@ def _sink_of(settings: SinkSettings) -> Sink[Any]:
     return InfluxSink(
         settings.influxdb_url,
         token=settings.influxdb_token.get_secret_value(),
+        token_file=settings.file_of("INFLUXDB_TOKEN"),
         org=settings.influxdb_org,
         bucket=settings.influxdb_bucket,
         schema=settings.store_schema,

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from common.errors import PointRejected, SinkUnavailable
+from common.errors import PointRejected, SinkUnavailable, WriteFailed
 
 WRITTEN = 204
 """The only status that says that every point stands."""
@@ -25,6 +25,26 @@ _REASONS = (
     ("outside_retention", re.compile(r"retention policy", re.IGNORECASE)),
     ("too_large", re.compile(r"too long|too large|max key length", re.IGNORECASE)),
 )
+_QUOTED = re.compile(r"(?<=unable to parse )'.*'(?=: )|\"[^\"]*\"", re.DOTALL)
+"""What InfluxDB repeats of the points themselves: it may hold any words."""
+
+_ABOUT_SETTINGS = re.compile(
+    r"invalid precision|(please provide )?(either )?org|bucket|(invalid )?(database|db)\b",
+    re.IGNORECASE,
+)
+"""How a 400 begins that speaks of the address and not of points."""
+
+_WILL_PASS = re.compile(
+    r"timeout|cache-max-memory-size|no space left|read-only|engine is closed|canceled|deadline",
+    re.IGNORECASE,
+)
+"""A 500 that says that InfluxDB is in trouble itself, whatever the points are."""
+
+_CUT_SHORT = re.compile(
+    rb'\s*\{\s*(?:"code"\s*:\s*"[^"]*"\s*,\s*"message"|"error")\s*:\s*"(.+)', re.DOTALL
+)
+"""InfluxDB's error of which only the beginning was read: it repeats each line that is bad."""
+
 _ABOUT_POINTS = (400, 422)
 _TOO_LARGE = 413
 _BUSY = (408, 429, 499)
@@ -37,15 +57,22 @@ class Answer(msgspec.Struct, frozen=True):
 
     Attributes:
         status: HTTP status.
-        body: As it came.
+        body: As it came, perhaps only its beginning.
         retry_after: The header of that name.
         version: The header `X-Influxdb-Version`.
+        length: The header `Content-Length`, in bytes.
     """
 
     status: int
     body: bytes = b""
     retry_after: str | None = None
     version: str | None = None
+    length: str | None = None
+
+    @property
+    def is_written(self) -> bool:
+        """Whether every point stands: 204, and not from somebody who announces a page with it."""
+        return self.status == WRITTEN and (self.length or "0").strip() == "0"
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -57,38 +84,50 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class _Error(msgspec.Struct):
-    """InfluxDB 2 says `message`; 1 and 3 say `error`; 3 adds `data`."""
+    """InfluxDB 2 says `code` and `message`; 1 and 3 say `error`; 3 adds `data`."""
 
+    code: str = ""
     message: str = ""
     error: str = ""
     data: object = None
 
 
-def error_of(answer: Answer, target: Target, now: datetime) -> SinkUnavailable | PointRejected:
-    """Return the error that asks for the right reaction to anything but 204.
+class _Line(msgspec.Struct):
+    """What InfluxDB 3 says of a line."""
 
-    400 and 422 speak of points only when they are InfluxDB's: a reverse proxy that answers
-    400 in HTML must not bury events.
+    error_message: str = ""
+
+
+def error_of(answer: Answer, target: Target, now: datetime) -> SinkUnavailable | PointRejected:
+    """Return the error that asks for the right reaction to what does not say `is_written`.
+
+    400 and 422 speak of points only when they are InfluxDB's and not about our address: a
+    reverse proxy that answers 400, or a wrong INFLUXDB_ORG, must not bury events.
 
     Args:
         answer: What came back.
         target: Where we write, for the message.
         now: The time, for a Retry-After that is a date.
     """
-    words = _words(answer.body)
+    error = _error(answer.body)
+    words = error.message or error.error
     if answer.status == _TOO_LARGE:
-        return PointRejected(words or "the request is too large", reason="too_large")
-    if answer.status in _ABOUT_POINTS and words:
-        return PointRejected(words, reason=_reason(words))
+        return PointRejected(_shown(error) or "the request is too large", reason="too_large")
+    is_influxdbs = bool(error.error or (error.code and error.message))
+    if answer.status in _ABOUT_POINTS and is_influxdbs and not _ABOUT_SETTINGS.match(words):
+        return PointRejected(_shown(error), reason=_reason(error))
     said, advice = _meaning(answer.status, target, words.lower())
-    quoted = f": {words}" if words else ""
-    return SinkUnavailable(
+    quoted = f": {_shown(error)}" if words else ""
+    may_be_the_points = answer.status == _SERVER_ERROR and not _WILL_PASS.search(words)
+    return (WriteFailed if may_be_the_points else SinkUnavailable)(
         f"InfluxDB at {target.url} {said} ({answer.status}{quoted}); {advice}",
         retry_after_s(answer.retry_after, now),
     )
 
 
-def _meaning(status: int, target: Target, words: str) -> tuple[str, str]:
+def _meaning(  # noqa: PLR0911 - an answer, a return
+    status: int, target: Target, words: str
+) -> tuple[str, str]:
     """What a status says of InfluxDB, and what to do."""
     match status:
         case 401:
@@ -108,6 +147,8 @@ def _meaning(status: int, target: Target, words: str) -> tuple[str, str]:
                 f"does not know the bucket {target.bucket!r}",
                 "make it, or set INFLUXDB_BUCKET to one that is there",
             )
+        case 400 | 422 if words:
+            return "refuses our request", "check INFLUXDB_URL, INFLUXDB_ORG and INFLUXDB_BUCKET"
         case _ if status in _BUSY or status >= _SERVER_ERROR:
             return "cannot take it now", "we try again"
         case _:
@@ -127,22 +168,39 @@ def retry_after_s(text: str | None, now: datetime) -> float | None:
         return min(float(text), MAX_RETRY_AFTER_S)
     try:
         seconds = (parsedate_to_datetime(text) - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
 
-def _words(body: bytes) -> str:
-    """InfluxDB's own words, or nothing when the body is not InfluxDB's."""
+def _error(body: bytes) -> _Error:
+    """InfluxDB's own words, or none when the body is not InfluxDB's."""
     try:
-        error = msgspec.json.decode(body, type=_Error)
+        return msgspec.json.decode(body, type=_Error)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return ""
+        cut = _CUT_SHORT.match(body)
+        return _Error(error=cut[1].decode(errors="replace")) if cut else _Error()
+
+
+def _shown(error: _Error) -> str:
+    """Its words, at most `_MAX_MESSAGE` of them: InfluxDB gives its reason last."""
     words = error.message or error.error
     if error.data is not None:
         words += f" {msgspec.json.encode(error.data).decode()}"
-    return words[:_MAX_MESSAGE].strip()
+    words = words.strip()
+    half = _MAX_MESSAGE // 2
+    return words if len(words) <= _MAX_MESSAGE else f"{words[: half - 1]}…{words[-half:]}"
 
 
-def _reason(words: str) -> str:
+def _reason(error: _Error) -> str:
+    """Which reason InfluxDB gives, whatever the points say that it repeats."""
+    words = error.message or error.error
+    if error.data is not None:
+        lines = error.data if isinstance(error.data, list) else [error.data]
+        for line in lines:
+            try:
+                words += f"\n{msgspec.convert(line, _Line).error_message}"
+            except msgspec.ValidationError:
+                continue
+    words = _QUOTED.sub("", words)
     return next((reason for reason, said in _REASONS if said.search(words)), "point_rejected")

@@ -6,16 +6,20 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import Any
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
 
+import msgspec
+from urllib3 import Timeout
 from urllib3 import exceptions as http
 
 from common.errors import PointRejected, SinkUnavailable
 from common.event import Event
 from common.lean import hollow
+from common.logs import hide, logger
 from common.sink import line, line_ha
-from common.sink.answers import WRITTEN, Answer, Target, error_of
+from common.sink.answers import Answer, Target, error_of
 from common.sink.deadline import POOLS, DeadlinePassed, in_thread
 from common.sink.influxql import Schema, question, stored_events
 from common.sink.promise import StoredEvent
@@ -23,9 +27,19 @@ from common.sink.promise import StoredEvent
 # The models of InfluxDB's management API, which we never call: 5 MB.
 with hollow("influxdb_client.domain", but=["write_precision"]):
     from influxdb_client.client.influxdb_client import InfluxDBClient
-    from influxdb_client.domain.write_precision import WritePrecision
-    from influxdb_client.rest import ApiException
-    from influxdb_client.service.write_service import WriteService
+
+CANARY: Final = b"habus_canary written=true"
+"""A point of our own, at InfluxDB's own time: whoever keeps it can write."""
+
+MOST_OF_A_REFUSAL: Final = 1024 * 1024
+"""Bytes that are read of an answer to a write; a refusal repeats every bad line."""
+
+MOST_OF_AN_ANSWER: Final = 64 * 1024 * 1024
+"""Bytes that are read of an answer to a question."""
+
+_NEW_TOKEN_HELPS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+log = logger(__name__)
 
 
 class InfluxSink:
@@ -34,6 +48,7 @@ class InfluxSink:
     Args:
         url: `http://host:8086`.
         token: API token; for InfluxDB 1.8 `user:password`; empty for none.
+        token_file: Where the token came from; read again when the token is refused.
         org: Organisation; only InfluxDB 2.x asks for it.
         bucket: Bucket; for InfluxDB 1.8 `database` or `database/retention_policy`.
         schema: `clean`, or `ha` for the lines that Home Assistant itself would write. In `ha` an
@@ -46,6 +61,7 @@ class InfluxSink:
         url: str,
         *,
         token: str,
+        token_file: Path | None = None,
         org: str,
         bucket: str,
         schema: Schema = "clean",
@@ -53,13 +69,15 @@ class InfluxSink:
     ) -> None:
         self._target = Target(_without_password(url), org, bucket)
         self._token = token
+        self._token_file = token_file
         self._schema = schema
         self._timeout_s = timeout_s
-        # influxdb-client has no types; its own retries are off, and it follows no redirect.
+        # Of influxdb-client, which has no types, we use its connections, and not its requests:
+        # it reads an answer whole however long, and of one that is no UTF-8 loses the status.
         self._client: Any = InfluxDBClient(url, token, timeout=timeout_s * 1000, retries=False)
         self._api: Any = self._client.api_client
-        self._api.rest_client.pool_manager.pool_classes_by_scheme = POOLS
-        self._writes: Any = WriteService(self._api)  # type: ignore[no-untyped-call]
+        self._pool: Any = self._api.rest_client.pool_manager
+        self._pool.pool_classes_by_scheme = POOLS
         self._line = line_ha.line if schema == "ha" else line.line
 
     async def check(self) -> str:
@@ -96,6 +114,17 @@ class InfluxSink:
         if body:
             await self._post(body)
 
+    async def prove(self) -> None:
+        """Write one point of our own, `CANARY`.
+
+        Raises:
+            SinkUnavailable: When it does not stand; then the fault is not that of other points.
+        """
+        try:
+            await self._post(CANARY)
+        except PointRejected as error:
+            raise SinkUnavailable(str(error)) from None
+
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100
     ) -> list[StoredEvent]:
@@ -122,7 +151,7 @@ class InfluxSink:
 
     async def _post(self, body: bytes) -> None:
         answer = await self._ask(lambda: self._write(body))
-        if answer.status != WRITTEN:
+        if not answer.is_written:
             raise error_of(answer, self._target, datetime.now(UTC))
 
     async def _query(
@@ -140,30 +169,51 @@ class InfluxSink:
         answer = await self._ask(lambda: self._get("/query", [*query, ("q", ask)]))
         if answer.status == HTTPStatus.OK:
             return stored_events(self._schema, answer.body, limit, newest_first=newest_first)
+        raise self._transient(answer)
+
+    def _transient(self, answer: Answer) -> SinkUnavailable:
         error = error_of(answer, self._target, datetime.now(UTC))
-        raise error if isinstance(error, SinkUnavailable) else SinkUnavailable(str(error))
+        return error if isinstance(error, SinkUnavailable) else SinkUnavailable(str(error))
 
     def _write(self, body: bytes) -> Answer:
-        _, status, _ = self._writes.post_write_with_http_info(
-            self._target.org,
-            self._target.bucket,
-            body,
-            precision=WritePrecision.US,
-            _return_http_data_only=False,
-            urlopen_kw={"redirect": False},
-        )
-        return Answer(status)
+        query = {"org": self._target.org, "bucket": self._target.bucket, "precision": "us"}
+        return self._request("POST", "/api/v2/write", list(query.items()), MOST_OF_A_REFUSAL, body)
 
     def _get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Answer:
-        response = self._api.request(
-            "GET",
-            self._api.configuration.host + path,
-            query_params=query,
-            headers=dict(self._api.default_headers),
+        return self._request("GET", path, query, MOST_OF_AN_ANSWER)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        most: int,
+        body: bytes | None = None,
+    ) -> Answer:
+        headers = {"Content-Type": "text/plain; charset=utf-8", **self._api.default_headers}
+        if self._token:
+            headers["Authorization"] = f"Token {self._token}"
+        response = self._pool.request(
+            method,
+            f"{self._api.configuration.host}{path}?{urlencode(query)}",
+            body=body,
+            headers=headers,
+            timeout=Timeout(total=self._timeout_s),
             redirect=False,
+            preload_content=False,
         )
-        version = response.getheader("X-Influxdb-Version")
-        return Answer(response.status, response.data.encode(), version=version)
+        try:
+            read = response.read(most, decode_content=True)
+        finally:
+            if not response.closed:  # there is more than we want
+                response.close()
+        return Answer(
+            response.status,
+            read,
+            response.headers.get("Retry-After"),
+            response.headers.get("X-Influxdb-Version"),
+            response.headers.get("Content-Length"),
+        )
 
     async def _ask(self, call: Callable[[], Answer]) -> Answer:
         """Make a request in a thread of its own; past the deadline cut its connection."""
@@ -179,26 +229,42 @@ class InfluxSink:
         """
         url = self._target.url
         try:
-            return call()
-        except ApiException as error:
-            if error.status:
-                body = str(error.body or "").replace(self._token or "\0", "***")
-                return Answer(error.status, body.encode(), error.retry_after)
-            # Without a status it is urllib3's SSLError, by influxdb-client's own hand.
-            said = f"TLS with InfluxDB at {url} failed: {_last_line(error.reason)}"
+            answer = call()
+            if answer.status in _NEW_TOKEN_HELPS:
+                self._read_token_again()
+            return self._without_token(answer)
+        except http.SSLError as error:
+            said = f"TLS with InfluxDB at {url} failed: {_last_line(error)}"
         except http.NameResolutionError:
             said = f"no host has the name in INFLUXDB_URL ({url}); check it, and the DNS"
         except http.NewConnectionError as error:
             said = f"nothing listens at {url} (INFLUXDB_URL): {_last_line(error)}"
         except http.TimeoutError:
             said = self._too_late()
-        except UnicodeDecodeError:
-            said = f"what answers at {url} is no InfluxDB; check INFLUXDB_URL"
         except (http.HTTPError, HTTPException, OSError) as error:
             said = f"InfluxDB at {url} broke the connection: {_last_line(error)}"
         except ValueError:
             said = "INFLUXDB_TOKEN holds a character that no HTTP header can carry; copy it anew"
         raise SinkUnavailable(said.replace(self._token or "\0", "***"))
+
+    def _without_token(self, answer: Answer) -> Answer:
+        token = self._token.encode(errors="replace")
+        if not token or token not in answer.body:
+            return answer
+        return msgspec.structs.replace(answer, body=answer.body.replace(token, b"***"))
+
+    def _read_token_again(self) -> None:
+        """Take the token that now stands in its file: somebody may have changed it there."""
+        if self._token_file is None:
+            return
+        try:
+            token = self._token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):  # it is being written; the next refusal reads again
+            return
+        if token and token != self._token:
+            hide(token)
+            self._token = token
+            log.info("Took the new token", file=str(self._token_file))
 
     def _too_late(self) -> str:
         return f"InfluxDB at {self._target.url} did not answer within {self._timeout_s:g} s"

@@ -71,6 +71,14 @@ class Sink(Protocol[Point]):
         """
         ...
 
+    async def prove(self) -> None:
+        """Write something of our own: whether the sink can write at all.
+
+        Raises:
+            SinkUnavailable: When it cannot.
+        """
+        ...
+
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100
     ) -> list[StoredEvent]:

@@ -149,6 +149,14 @@ class SqliteSink:
                     db.rollback()
                     raise
 
+    async def prove(self) -> None:
+        """Open and close a transaction: whether the file can be written.
+
+        Raises:
+            SinkUnavailable: When it cannot.
+        """
+        await self.check()
+
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100
     ) -> list[StoredEvent]:

@@ -41,6 +41,9 @@ class FakeSink:
     async def write(self, points: Sequence[Event]) -> None:
         del points
 
+    async def prove(self) -> None:
+        self._answer()
+
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100
     ) -> list[StoredEvent]:

@@ -198,6 +198,20 @@ class FakeInfluxDB:
         """Keep the points, and never answer."""
         self._misbehave(Fault("hang", times=times), FOR_EVER)
 
+    def fail_at(self, marker: str, code: int = 500, for_s: float = FOR_EVER) -> None:
+        """Answer so to every write that holds this text, and keep nothing of it."""
+        body = refusal(self.version, code, "internal error", "it makes me ill").body
+        fault = Fault("marked", code=code, body=body, headers={"marker": marker})
+        self._misbehave(fault, for_s)
+
+    def take_at_most(self, size: float, for_s: float = FOR_EVER) -> None:
+        """Answer 413 to every write of more bytes."""
+        self._misbehave(Fault("limit", seconds=size), for_s)
+
+    def say(self, reply: bytes, times: float = FOR_EVER) -> None:
+        """Answer with exactly these bytes, status line and all, and close the connection."""
+        self._misbehave(Fault("say", times=times, body=reply), FOR_EVER)
+
     def counts(self) -> dict[str, int]:
         """Points that stand, writes of points, how many of them were doubles, requests."""
         points = self.counted if self.fast else len(self.kept.points)
@@ -264,6 +278,10 @@ class FakeInfluxDB:
             self.requests.append(request)
         status, more, answer = self._told(request) if told else self._answer(request, fault)
         self.statuses[status] += 1
+        if fault is not None and fault.kind == "say":
+            writer.write(fault.body)
+            await writer.drain()
+            return False
         await self._send(writer, status, more, answer, fault)
         return True
 
@@ -310,6 +328,8 @@ class FakeInfluxDB:
                 name = {"name": "influxdb", "status": "pass", "version": VERSIONS[self.version]}
                 return 200, _JSON, msgspec.json.encode(name)
         no = self._no(request)
+        if no is None and fault is not None:
+            no = _refused_by(fault, request, self.version)
         if no is None:
             match request.path:
                 case "/ping" | "/health":
@@ -378,7 +398,7 @@ class FakeInfluxDB:
         if name not in _ORDERS:
             return 404, {}, b"no such order"
         values = {
-            key: value if key in {"retry_after", "message"} else float(value)
+            key: value if key in {"retry_after", "message", "marker"} else float(value)
             for key, value in request.query.items()
         }
         if "code" in values:
@@ -393,8 +413,19 @@ _TLS = b"\x16"
 
 _ORDERS = {
     *("behave", "away_for", "status", "unauthorized", "html", "redirect", "slow", "drip"),
+    *("fail_at", "take_at_most"),
     *("half_written_then_500", "reset_in_body", "reset_in_reply", "store_then_time_out"),
 }
+
+
+def _refused_by(fault: Fault, request: Request, version: int) -> Refusal | None:
+    """Whether the fault is about what a write holds."""
+    if fault.kind == "marked" and fault.headers["marker"].encode() in request.body:
+        return Refusal(fault.code, fault.body)
+    if fault.kind == "limit" and len(request.body) > fault.seconds:
+        message = "unable to read data: points batch is too large"
+        return refusal(version, 413, "request too large", message)
+    return None
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +18,13 @@ class WorkerProcesses:
 
     Args:
         folder: Where their logs, the spool and the sink lie.
+        module: Run instead of the stage itself, with the stage as its argument.
         settings: Environment variables of habus.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, module: str = "", **settings: str) -> None:
         self._folder = folder
+        self._module = module
         self.spool = folder / "spool.db"
         self.sink = folder / "events.db"
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -46,7 +49,7 @@ class WorkerProcesses:
             assert stage not in self._running, f"{stage} runs already"
             with self.log(stage).open("ab") as log:
                 self._running[stage] = subprocess.Popen(
-                    [sys.executable, "-m", stage],
+                    [sys.executable, "-m", *filter(None, (self._module, stage))],
                     stdout=log,
                     stderr=log,
                     cwd=self._folder,
@@ -58,12 +61,24 @@ class WorkerProcesses:
         """File with what a worker said."""
         return self._folder / f"{stage}.log"
 
+    def said(self, stage: str) -> str:
+        """What a worker said so far."""
+        return self.log(stage).read_text()
+
     def kill(self, stage: str) -> None:
         """End it as a crash does (SIGKILL)."""
         worker = self._running.pop(stage)
         assert worker.poll() is None, f"{stage} ended by itself:\n{self.log(stage).read_text()}"
         worker.kill()
         worker.wait()
+
+    def pid(self, stage: str) -> int:
+        """Process id of a worker that was started."""
+        return self._running[stage].pid
+
+    def has_ended(self, stage: str) -> bool:
+        """Whether a worker that was started has ended by itself."""
+        return self._running[stage].poll() is not None
 
     async def ended(self, stage: str, within_s: float = 20.0) -> int:
         """Exit code of a worker that ends by itself."""
@@ -73,6 +88,7 @@ class WorkerProcesses:
         """Stop those that run as a service manager does (SIGTERM); return their exit codes."""
         stopping, self._running = self._running, {}
         for worker in stopping.values():
+            worker.send_signal(signal.SIGCONT)
             worker.terminate()
         codes = {}
         for stage, worker in stopping.items():

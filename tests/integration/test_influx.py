@@ -1,7 +1,9 @@
 """The sink that is InfluxDB, against a fake that misbehaves and against Debian's InfluxDB 1.6."""
 
 import asyncio
+import gzip
 import threading
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -172,6 +174,106 @@ async def test_a_web_page_or_a_redirect_is_no_success(influxdb, sink):
     with pytest.raises(SinkUnavailable, match="302"):
         await sink.write(lines_of(sink, 1))
     assert all(request.path == "/api/v2/write" for request in influxdb.requests)
+
+
+WEB_PAGE = b"<html>" + b"\xfcber " * 300 + b"</html>"
+
+
+def reply(status, body=b"", *headers):
+    """An HTTP answer as bytes."""
+    length = b"Content-Length: %d" % len(body)
+    return b"\r\n".join([b"HTTP/1.1 " + status, length, *headers, b"", b""]) + body
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        (reply(b"204 No Content", WEB_PAGE), SinkUnavailable, "204"),
+        (reply(b"200 OK", WEB_PAGE), SinkUnavailable, "INFLUXDB_URL"),
+        (
+            reply(b"200 OK", gzip.compress(WEB_PAGE), b"Content-Encoding: gzip"),
+            SinkUnavailable,
+            "INFLUXDB_URL",
+        ),
+        (reply(b"503 Busy", WEB_PAGE, b"Retry-After: 9"), SinkUnavailable, "503"),
+        (reply(b"413 Too large", WEB_PAGE), PointRejected, "too large"),
+        (reply(b"400 Bad Request", WEB_PAGE), SinkUnavailable, "INFLUXDB_URL"),
+        (reply(b"200 OK", b"junk", b"Content-Encoding: gzip"), SinkUnavailable, "connection"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort", SinkUnavailable, "connection"),
+        (b"HTTP/1.1 xyz\r\n\r\n", SinkUnavailable, "connection"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", SinkUnavailable, "connection"),
+        (b"\x00\xff\x00", SinkUnavailable, "connection"),
+        (b"", SinkUnavailable, "connection"),
+    ],
+)
+async def test_no_stray_answer_counts_as_written_or_loses_its_status(
+    influxdb, sink, said, kind, words
+):
+    """Pages, half answers and other protocols are held; a status counts whatever its body is."""
+    influxdb.say(said, times=1)
+    with pytest.raises(kind, match=words) as caught:
+        await sink.write(lines_of(sink, 1))
+    if b"Retry-After" in said:
+        assert caught.value.retry_after == 9
+    await sink.write(lines_of(sink, 2))
+    assert influxdb.counts()["points"] == 2
+
+
+async def test_an_interim_answer_is_none(influxdb, sink):
+    """100 Continue before the real answer is skipped."""
+    influxdb.say(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+    await sink.write(lines_of(sink, 1))
+
+
+async def test_of_a_huge_refusal_the_beginning_is_read(influxdb, sink):
+    """A refusal of 40 MB is InfluxDB's still, and costs neither memory nor time."""
+    body = b'{"code":"invalid","message":"unable to parse \'x\': missing fields' + b"x" * 40_000_000
+    influxdb.say(reply(b"400 Bad Request", body), times=1)
+    tracemalloc.start()
+    with pytest.raises(PointRejected, match="missing fields"):
+        await sink.write(lines_of(sink, 1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000_000  # the fake itself holds the answer once or twice
+    bomb = reply(b"400 Bad Request", gzip.compress(b"x" * 200_000_000), b"Content-Encoding: gzip")
+    influxdb.say(bomb, times=1)
+    with pytest.raises(SinkUnavailable):
+        await sink.write(lines_of(sink, 1))
+
+
+async def test_many_writes_take_one_connection(influxdb, sink):
+    """Connections are kept: the way to read an answer does not give them up."""
+    for n in range(1, 6):
+        await sink.write(lines_of(sink, n))
+    assert len(influxdb.connections) == 1
+
+
+async def test_a_token_that_changes_in_its_file_is_taken_without_a_restart(influxdb, tmp_path):
+    """After a refusal the file is read again; while it is gone or empty the old token stays."""
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    sink = sink_of(influxdb, token_file=file)
+    await sink.write(lines_of(sink, 1))
+    influxdb.token = "another-token"
+    file.unlink()
+    for content in (None, b"", b"\xff", b"another-token\n"):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(SinkUnavailable, match="INFLUXDB_TOKEN"):
+            await sink.write(lines_of(sink, 2))
+    await sink.write(lines_of(sink, 2))
+    await sink.close()
+    assert influxdb.counts()["points"] == 2
+
+
+async def test_a_proof_is_a_point_that_stands(influxdb, sink):
+    """The sink proves itself with one point of its own, and fails where that is refused."""
+    await sink.prove()
+    assert [line.measurement for line in influxdb.kept.lines()] == ["habus_canary"]
+    for status in (500, 503, 400, 422, 401):
+        influxdb.status(status)
+        with pytest.raises(SinkUnavailable):
+            await sink.prove()
 
 
 async def test_a_pause_that_the_server_asks_for_is_handed_on(influxdb, sink):

@@ -36,19 +36,21 @@ MUTANTS = (
         "an outage of the sink starts the batch anew",
         "store/worker.py",
         """                await patiently(
-                    partial(sink.write, points[start:end]),
+                    partial(attempt, points[start:end], sink, suspicion),
                     stop,
                     "the sink",
                     lambda error: heartbeat.dependency("sink", error),
                 )
-            except PointRejected as error:
-                refusal = error
 """,
-        """                await sink.write(points[start:end])
-            except PointRejected as error:
-                refusal = error
-""",
+        "                await attempt(points[start:end], sink, suspicion)\n",
         (_WORKER + "test_an_outage_of_the_sink_is_waited_out_and_said",),
+    ),
+    Mutant(
+        "points are blamed without a look whether the sink is well",
+        "store/worker.py",
+        "        await sink.prove()\n",
+        "",
+        (_WORKER + "test_while_the_sink_cannot_prove_itself_nothing_is_refused",),
     ),
     Mutant(
         "an outage of the sink is a refusal of the points",
@@ -67,18 +69,18 @@ MUTANTS = (
     Mutant(
         "a proxy's page buries events",
         "common/sink/answers.py",
-        "if answer.status in _ABOUT_POINTS and words:",
-        "if answer.status in _ABOUT_POINTS:",
+        "is_influxdbs = bool(error.error or (error.code and error.message))",
+        "is_influxdbs = True",
         (_ANSWERS + "test_everything_else_waits_and_says_what_to_change",),
     ),
     Mutant(
         "200 counts as written",
-        "common/sink/influx.py",
-        "if answer.status != WRITTEN:",
-        "if answer.status not in {200, WRITTEN}:",
+        "common/sink/answers.py",
+        "return self.status == WRITTEN and",
+        "return self.status in {200, WRITTEN} and",
         (
             _INFLUX + "test_only_204_is_success",
-            _INFLUX + "test_a_web_page_or_a_redirect_is_no_success",
+            _ANSWERS + "test_204_without_a_body_alone_is_success",
         ),
     ),
     Mutant(

@@ -56,3 +56,8 @@ async function keepLooking() {
 
 document.addEventListener("visibilitychange", () => document.hidden || look().catch(() => {}));
 keepLooking();
+document.querySelector("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  await fetch("logout", { method: "POST", headers: { "X-Habus": "page" } });
+  location.reload();
+});

@@ -18,6 +18,7 @@ from tests.fakes.desk import TOKEN, admin_on, routes_of
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
 FILLED = {"letter_id": "1-1", "stage": "store", "name": "raw", "entity_id": "sensor.a"}
 API = "/api/v1"
+PAGE = {"sec-fetch-site": "same-origin", "x-habus": "page"}
 
 
 def url_of(path):
@@ -260,18 +261,20 @@ async def test_login_turns_the_token_into_a_session(admin):
     assert TOKEN not in cookie
     for path in ("/", "/docs", "/openapi.json", "/static/js/main.js", f"{API}/ledger"):
         assert (await admin.stranger.get(path)).status_code == 200, path
-    assert (await admin.stranger.post("/logout", headers=same)).status_code == 303
+    copy = {"cookie": cookie.partition(";")[0]}
+    assert (await admin.stranger.post("/logout", headers=PAGE)).status_code == 204
     assert (await admin.stranger.get(f"{API}/ledger")).status_code == 401
+    assert (await admin.stranger.get(f"{API}/ledger", headers=copy)).status_code == 401
 
 
 async def test_a_session_changes_things_only_from_our_own_page(admin):
-    """With the cookie alone another site can neither send an event nor log in."""
+    """With the cookie alone another site can neither send an event nor log in; a form cannot."""
     same = {"sec-fetch-site": "same-origin"}
     await admin.stranger.post("/login", data={"token": TOKEN}, headers=same)
     event = {"event_type": "a", "data": {}, "time_fired": "2026-11-20T15:44:33Z"}
     for headers in (
         {},
-        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "cross-site", "x-habus": "page"},
         {"origin": "http://evil.example"},
         {"origin": "http://[broken"},
     ):
@@ -279,7 +282,9 @@ async def test_a_session_changes_things_only_from_our_own_page(admin):
         is_failure(answer, 403, "FORBIDDEN")
         again = await admin.stranger.post("/login", data={"token": TOKEN}, headers=headers)
         is_failure(again, 403, "FORBIDDEN")
-    for headers in (same, {"origin": "http://localhost"}):
+    by_form = await admin.stranger.post(f"{API}/events", json=event, headers=same)
+    is_failure(by_form, 403, "FORBIDDEN")
+    for headers in (PAGE, {"origin": "http://localhost", "x-habus": "page"}):
         answer = await admin.stranger.post(f"{API}/events", json=event, headers=headers)
         assert answer.status_code == 202
 

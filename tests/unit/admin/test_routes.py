@@ -138,7 +138,7 @@ async def test_before_the_first_entry_there_is_nothing(admin):
     for path in ("streams/dead/entries", "dead-letters"):
         page = (await admin.client.get(f"{API}/{path}?cursor=0-0")).json()
         assert page.pop("next_cursor") is None
-        assert list(page.values()) == [[]]
+        assert next(iter(page.values())) == []
 
 
 async def test_a_letter_without_data_is_shown(admin):

@@ -101,6 +101,9 @@ def test_a_secret_from_a_file(tmp_path, env_file):
     assert settings.redis_url == "redis://:pass%20word@h/0"
     assert settings.origins()["HA_ACCESS_TOKEN"] == "file"
     assert settings.origins()["REDIS_URL"] == "file"
+    assert settings.file_of("HA_ACCESS_TOKEN") == tmp_path / "token"
+    assert settings.file_of("LOG_LEVEL") is None
+    assert ingest.config.Settings(ha_access_token="x").file_of("HA_ACCESS_TOKEN") is None
     assert settings.secrets() == {"from-a-file", "pass%20word", "pass word"}
 
 
@@ -270,6 +273,15 @@ def test_unknown_names_are_said_at_start(env_file):
         "BUS_PREFFIX is no setting of habus; did you mean BUS_PREFIX?",
         "STORE_LINGER is no setting of habus; did you mean STORE_LINGER_MS?",
     ]
+
+
+def test_a_shape_that_only_influxdb_has_is_not_ignored():
+    """STORE_SCHEMA=ha would do nothing with the sink that is a file, and is refused with it."""
+    (line,) = refusal(store.config.Settings, {"STORE_SCHEMA": "ha", "STORE_SINK": "sqlite"})
+    assert line.startswith("STORE_SCHEMA: 'ha' is a shape for InfluxDB, and STORE_SINK is sqlite")
+    assert "STORE_SINK=influxdb" in line
+    assert read(store.config.Settings, {"STORE_SCHEMA": "HA"}).store_schema == "ha"
+    assert read(store.config.Settings, {"STORE_SCHEMA": "clean", "STORE_SINK": "sqlite"})
 
 
 def test_choices_and_lists_are_forgiving():

@@ -1,11 +1,18 @@
 """What `store` makes of a batch."""
 
 import asyncio
+import itertools
 from contextlib import suppress
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.bus.delivery import delivery
-from common.errors import MalformedEvent, PointRejected, SinkUnavailable
+from common.errors import MalformedEvent, PointRejected, SinkUnavailable, WriteFailed
 from common.lifecycle import Stopped
+from store.suspicion import TRIES
 from store.worker import points_of, work, write
 from tests.fakes.bus import event, fields_of
 
@@ -16,12 +23,19 @@ class FakeSink:
     Args:
         bad: Points that it refuses.
         away_for: Writes that fail before one gets through.
+        poison: Points that it fails at.
+        moods: How each write ends before the points are even looked at: None, or an error.
     """
 
-    def __init__(self, bad=frozenset(), away_for=0):
+    def __init__(self, bad=frozenset(), away_for=0, poison=frozenset(), moods=()):
         self.bad = bad
         self.away_for = away_for
+        self.poison = poison
+        self.moods = iter(moods)
         self.points = []
+        self.writes = 0
+        self.proofs = 0
+        self.is_well = True
 
     def point(self, stored):
         if stored.data == b"refused":
@@ -32,9 +46,19 @@ class FakeSink:
         if self.away_for:
             self.away_for -= 1
             raise SinkUnavailable("away")
+        self.writes += 1
+        if mood := next(self.moods, None):
+            raise mood
+        if self.poison & set(points):
+            raise WriteFailed("it makes me ill")
         if self.bad & set(points):
             raise PointRejected("bad point", "field_type_conflict")
         self.points += points
+
+    async def prove(self):
+        self.proofs += 1
+        if not self.is_well:
+            raise SinkUnavailable("it is not well")
 
 
 class FakeHeartbeat:
@@ -42,27 +66,38 @@ class FakeHeartbeat:
 
     def __init__(self):
         self.heard = []
+        self.counted = {}
+
+    def count(self, **done):
+        self.counted = done
 
     def dependency(self, name, error):
         self.heard.append((name, error and str(error)))
 
-    def count(self, **_done):
-        pass
+
+@pytest.fixture
+def no_waits():
+    """Waits between tries take no time."""
+    with patch("common.lifecycle.delays", lambda _: itertools.repeat(0.0)):
+        yield
 
 
 class FakeConsumer:
-    """Hands out one batch, and remembers what stood in the sink when it was settled."""
+    """Hands out batches and remembers how they were settled, and what stood in the sink then."""
 
-    def __init__(self, batch, sink):
-        self.batch = batch
-        self.sink = sink
+    def __init__(self, *batches, sink=None):
+        self._batches = batches
+        self._sink = sink
         self.settled = []
+        self.stood = []
 
-    async def batches(self, _stop):
-        yield self.batch
+    async def batches(self, _):
+        for batch in self._batches:
+            yield batch
 
-    async def settle(self, batch, refusals, _stop):
-        self.settled.append((len(batch), set(refusals), list(self.sink.points)))
+    async def settle(self, batch, refusals, _):
+        self.settled.append((len(batch), refusals))
+        self.stood.append(list(self._sink.points) if self._sink else [])
 
 
 def held(n, data=b"{}"):
@@ -94,9 +129,10 @@ async def test_refused_points_end_alone_and_the_others_stand():
 async def test_nothing_is_settled_before_it_is_written():
     """A batch is settled once, when each of its points stands written or is refused."""
     sink = FakeSink({event(2).id}, away_for=1)
-    enriched = FakeConsumer([held(1), held(2), held(3, b"refused"), held(4)], sink)
+    enriched = FakeConsumer([held(1), held(2), held(3, b"refused"), held(4)], sink=sink)
     await work(enriched, sink, FakeHeartbeat(), asyncio.Event())
-    assert enriched.settled == [(4, {1, 2}, [event(1).id, event(4).id])]
+    assert [(size, set(refusals)) for size, refusals in enriched.settled] == [(4, {1, 2})]
+    assert enriched.stood == [[event(1).id, event(4).id]]
 
 
 async def test_nothing_to_write_asks_nobody():
@@ -122,3 +158,61 @@ async def test_a_stop_during_an_outage_writes_nothing():
         stopped = False
     assert stopped
     assert sink.points == []
+
+
+@pytest.mark.usefixtures("no_waits")
+async def test_a_point_that_the_sink_fails_at_ends_alone():
+    """A batch that fails again and again is split once the sink has proved itself."""
+    sink, heartbeat = FakeSink(poison={"3", "40"}), FakeHeartbeat()
+    points = [str(n) for n in range(100)]
+    refused = await write(points, sink, heartbeat, asyncio.Event())
+    assert set(refused) == {3, 40}
+    assert refused[3].reason == "point_rejected"
+    assert "it makes me ill" in str(refused[3])
+    assert sorted(sink.points, key=int) == [point for point in points if point not in sink.poison]
+    assert sink.writes <= TRIES + 2 * 14 + 2 * TRIES
+
+
+@pytest.mark.usefixtures("no_waits")
+async def test_while_the_sink_cannot_prove_itself_nothing_is_refused():
+    """A sink that fails at everything is waited out, however often it fails."""
+    sink = FakeSink(moods=[WriteFailed("disk")] * 50)
+    sink.is_well = False
+    assert await write(["1", "2"], sink, FakeHeartbeat(), asyncio.Event()) == {}
+    assert sink.points == ["1", "2"]
+    assert sink.proofs == 50 - TRIES + 1
+
+
+MOODS = st.lists(
+    st.sampled_from([None, None, SinkUnavailable("503"), SinkUnavailable("429", 0.0)]), max_size=60
+)
+
+
+@given(
+    st.integers(1, 64).flatmap(
+        lambda count: st.tuples(
+            st.just(count),
+            *[st.sets(st.integers(0, count - 1)).map(lambda s: set(map(str, s)))] * 2,
+        )
+    ),
+    MOODS,
+)
+def test_whatever_happens_between_exactly_the_bad_points_are_refused(parts, moods):
+    """Random bad points, poison and outages: refused are the bad, all else stands once."""
+    count, bad, poison = parts
+    sink = FakeSink(bad, poison=poison, moods=moods)
+    points = [str(n) for n in range(count)]
+    with patch("common.lifecycle.delays", lambda _: itertools.repeat(0.0)):
+        refused = asyncio.run(write(points, sink, FakeHeartbeat(), asyncio.Event()))
+    assert {str(n) for n in refused} == bad | poison
+    assert sorted(sink.points) == sorted(set(points) - bad - poison)
+
+
+async def test_what_is_stored_without_a_point_is_counted_apart():
+    """Events of which the schema makes no point are acknowledged, and the heartbeat says so."""
+    heartbeat, consumer = FakeHeartbeat(), FakeConsumer([held(1), held(2), held(3, b"refused")])
+    sink = FakeSink()
+    sink.point = lambda stored: b"" if stored.id == event(1).id else FakeSink.point(sink, stored)
+    await work(consumer, sink, heartbeat, asyncio.Event())
+    assert heartbeat.counted == {"stored": 2, "without_point": 1, "batches": 1}
+    assert [(size, list(refusals)) for size, refusals in consumer.settled] == [(3, [2])]

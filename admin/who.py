@@ -1,0 +1,29 @@
+"""Who asks: for the audit."""
+
+import getpass
+import socket
+
+from fastapi import Request
+
+from common.bus import Who
+
+
+def who_asks(request: Request) -> Who:
+    """Return who sent a request that the door let in."""
+    address = request.client.host if request.client else ""
+    has_token = "authorization" in request.headers
+    return Who("token", "rest", address) if has_token else Who("session", "page", address)
+
+
+def who_types() -> Who:
+    """Return who typed a command."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        name = "unknown"
+    return Who(name, "cli", socket.gethostname())
+
+
+def habus_itself() -> Who:
+    """Return what the audit says of deeds that a setting asks for."""
+    return Who("habus", "habus", socket.gethostname())
