@@ -3,7 +3,7 @@
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -49,7 +49,8 @@ class Kept:
         version: Major version of InfluxDB whose rules hold.
         retention_s: Seconds after which a point is too old; None for never.
         file: SQLite file that keeps the same for other processes: table `points` with series,
-            time in ns, fields as JSON, writes.
+            time in ns, fields as JSON, writes; and table `log` with every write of every point:
+            tags as JSON, time in ns, fields as JSON.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Kept:
             self._db.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
                 "CREATE TABLE IF NOT EXISTS points (series TEXT, time INTEGER, fields TEXT,"
-                " writes INTEGER, PRIMARY KEY (series, time)) WITHOUT ROWID"
+                " writes INTEGER, PRIMARY KEY (series, time)) WITHOUT ROWID;"
+                "CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, measurement TEXT,"
+                " tags TEXT, time INTEGER, fields TEXT)"
             )
 
     @property
@@ -101,7 +104,7 @@ class Kept:
             if reason:
                 refused.append((number, text, reason))
             else:
-                kept.append(self._keep(line, ns_each))
+                kept.append((line, self._keep(line, ns_each)))
         self._save(kept)
         return self._refusal(refused, bad) if refused else None
 
@@ -162,15 +165,28 @@ class Kept:
         point.writes += 1
         return point
 
-    def _save(self, points: Iterable[Stored]) -> None:
+    def _save(self, written: Sequence[tuple[Line, Stored]]) -> None:
         if self._db is None:
             return
+        points = [point for _, point in written]
         self._db.execute("BEGIN")
         self._db.executemany(
             "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)",
             [
                 (p.line.series, p.time, msgspec.json.encode(p.fields).decode(), p.writes)
                 for p in points
+            ],
+        )
+        self._db.executemany(
+            "INSERT INTO log (measurement, tags, time, fields) VALUES (?, ?, ?, ?)",
+            [
+                (
+                    line.measurement,
+                    msgspec.json.encode(line.tags).decode(),
+                    point.time,
+                    msgspec.json.encode(line.fields).decode(),
+                )
+                for line, point in written
             ],
         )
         self._db.execute("COMMIT")

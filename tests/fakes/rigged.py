@@ -1,0 +1,71 @@
+"""A worker with short clocks and traps: `python -m tests.fakes.rigged enrich`.
+
+`RIGGED_CLOCKS="common.heartbeat.EVERY_S=0.5 …"` shortens constants, so that a test need not wait
+for minutes. `RIGGED_TRAPS="common.bus.consumer.Consumer.settle=kill:/path …"` lays traps: as long
+as the file is there, whoever comes by dies (`kill`) or hangs for good (`hang`). What stands in the
+file must stand in the arguments too (nothing: any will do). A file that ends in `.once` is removed
+by the first victim. Each victim leaves a line in the file with `.sprung` added.
+"""
+
+import importlib
+import os
+import runpy
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    """Set the clocks, lay the traps, and become the worker."""
+    for order in os.environ.get("RIGGED_CLOCKS", "").split():
+        dotted, _, number = order.partition("=")
+        owner, name = _find(dotted)
+        old = getattr(owner, name)
+        setattr(owner, name, type(old)(float(number)))
+    for order in os.environ.get("RIGGED_TRAPS", "").split():
+        dotted, _, trap = order.partition("=")
+        kind, _, file = trap.partition(":")
+        owner, name = _find(dotted)
+        setattr(owner, name, _trapped(getattr(owner, name), kind, Path(file)))
+    room = sys.argv.pop(1)
+    sys.argv[0] = room
+    runpy.run_module(room, run_name="__main__", alter_sys=True)
+
+
+def _find(dotted: str) -> tuple[Any, str]:
+    """The object that holds what a dotted name names, and its name in there."""
+    parts = dotted.split(".")
+    for at in range(len(parts) - 1, 0, -1):
+        try:
+            owner = importlib.import_module(".".join(parts[:at]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[at:-1]:
+            owner = getattr(owner, part)
+        return owner, parts[-1]
+    raise SystemExit(f"there is no {dotted}")
+
+
+def _trapped(function: Callable[..., Any], kind: str, file: Path) -> Callable[..., Any]:
+    @wraps(function)
+    def called(*args: Any, **named: Any) -> Any:
+        if file.exists() and (wanted := file.read_text()) in repr(args):
+            with file.with_name(file.name + ".sprung").open("a") as traces:
+                traces.write(f"{kind} {os.getpid()} {wanted}\n")
+            if file.suffix == ".once":
+                file.unlink()
+            if kind == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            while True:
+                time.sleep(60)
+        return function(*args, **named)
+
+    return called
+
+
+if __name__ == "__main__":
+    main()

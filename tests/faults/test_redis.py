@@ -1,0 +1,81 @@
+"""Redis is killed, restarted, emptied, filled, and loses what it had."""
+
+import asyncio
+
+import pytest
+
+from tests.faults.fault import fault, params_of
+from tests.faults.pipeline import EVERYSEC, NO_AOF, Setup
+
+pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def redis_killed_and_back(pipeline):
+    """Kill Redis under load; return what it had, and what it has now, of ever appended entries."""
+    before = int((await pipeline.bus.command("XINFO STREAM", "ha:raw"))["entries-added"])
+    pipeline.redis.kill()
+    await pipeline.lives(0.1, 0.6)
+    await pipeline.start_redis()
+    return before
+
+
+@fault("F05", "Redis is killed, appendfsync always")
+async def redis_killed(pipeline):
+    before = await redis_killed_and_back(pipeline)
+    return f"killed when {before} entries had been appended"
+
+
+@fault("F05b", "Redis is killed three times in a row, appendfsync always")
+async def redis_killed_thrice(pipeline):
+    for _ in range(3):
+        await redis_killed_and_back(pipeline)
+        await pipeline.lives(0.1, 0.5)
+    return "killed three times"
+
+
+@fault("F06", "Redis is killed, appendfsync everysec", Setup(redis=EVERYSEC))
+async def redis_killed_everysec(pipeline):
+    before = await redis_killed_and_back(pipeline)
+    return f"killed when {before} entries had been appended"
+
+
+@fault("F07", "Redis is killed and keeps nothing on a disk", Setup(redis=NO_AOF))
+async def redis_forgets_all(pipeline):
+    before = await pipeline.count("raw")
+    for worker in ("ingest", "enrich", "store"):
+        pipeline.links[worker].hold()  # so that it can be seen empty
+    pipeline.redis.kill()
+    await pipeline.start_redis()
+    assert before
+    assert await pipeline.count("raw") == 0
+    return f"{before} entries of ha:raw were gone"
+
+
+@fault("F18", "FLUSHALL under load")
+async def flushed(pipeline):
+    before = await pipeline.count("raw")
+    assert await pipeline.bus.command("FLUSHALL")
+    assert before
+    return f"{before} entries of ha:raw were gone"
+
+
+@fault("F15", "Redis is restarted in order")
+async def restarted_in_order(pipeline):
+    await asyncio.to_thread(pipeline.redis.stop)
+    await pipeline.lives(0.2, 0.6)
+    await pipeline.start_redis()
+    return "SIGTERM, and started again"
+
+
+@fault("F22", "somebody sets allkeys-lru, and back")
+async def eviction_policy_set(pipeline):
+    await pipeline.bus.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    await pipeline.lives(0.5, 1.0)
+    await pipeline.bus.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    return "the policy was set"
+
+
+@pytest.mark.parametrize("fault", params_of(__name__))
+async def test_survives(ground, fault):
+    """Whatever happens to Redis, each event ends stored, once, and the ledger balances."""
+    await ground.survive(fault)
