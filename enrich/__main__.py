@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from common.bus import ENRICH, Consumer, Keys, connect, keep_trimmed
+from common.bus import ENRICH, Consumer, Keys, Room, connect, keep_trimmed
 from common.heartbeat import Heartbeat
 from common.lifecycle import run_worker
 from common.slot import slot
@@ -38,7 +38,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             tasks.create_task(heartbeat.keep_beating(stop))
             tasks.create_task(keep_trimmed(bus, keys.group_inputs(ENRICH), retention_s, stop))
             async with raw.releasing():
-                await work(raw, keys.enriched, RegistryReader(bus), heartbeat, stop)
+                await work(raw, keys.enriched, RegistryReader(bus), Room(bus), heartbeat, stop)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from common import __version__
-from common.bus import Bus, Consumer, Delivery
-from common.errors import MalformedEvent, PoisonError
+from common.bus import Bus, Consumer, Delivery, Room
+from common.bus.room import GO_ON_BELOW
+from common.errors import BusUnavailable, MalformedEvent, PoisonError
 from common.event import Event, time_of
 from common.heartbeat import Heartbeat
-from common.lifecycle import patiently
+from common.lifecycle import Stopped, patiently, pause
 from common.logs import OncePerMinute, logger
 from common.registry import EMPTY, Registry
 from common.watchdog import watched
@@ -18,10 +20,15 @@ from enrich.chain import enrich
 log = logger(__name__)
 
 
-async def work(
+LOOK_FOR_ROOM_S: Final = 0.2
+"""Seconds between two looks whether Redis has room again."""
+
+
+async def work(  # noqa: PLR0913, PLR0917 - what it reads from, writes to, and is told by
     raw: Consumer,
     enriched: str,
     registry: Callable[[], Awaitable[Registry]],
+    room: Room,
     heartbeat: Heartbeat,
     stop: asyncio.Event,
 ) -> None:
@@ -31,6 +38,7 @@ async def work(
         raw: Hands out events as captured.
         enriched: Key of the next stream.
         registry: Returns the home's registry as it is now.
+        room: Says when Redis fills up.
         heartbeat: Counts.
         stop: Ends it, after the batch in hand.
 
@@ -41,8 +49,32 @@ async def work(
         known = await patiently(registry, stop, "Redis")
         with watched():
             outcomes = outcomes_of(batch, known, time_of(time.time_ns() // 1000))
-        await raw.forward(batch, outcomes, enriched, stop)
+        await wait_for_room(room, heartbeat, stop)
+        await raw.forward(batch, outcomes, enriched, stop, overfill=room.is_tight)
         heartbeat.count(enriched=sum(isinstance(outcome, Event) for outcome in outcomes))
+
+
+async def wait_for_room(room: Room, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
+    """Return when Redis has room for a batch, or when waiting for room would be in vain.
+
+    Raises:
+        Stopped: When `stop` is set meanwhile.
+    """
+    waited = False
+    while await patiently(room.is_short, stop, "Redis"):
+        error = BusUnavailable(
+            f"Redis is {room.share:.0%} full: forwarding waits until store has drained it below"
+            f" {GO_ON_BELOW:.0%} of maxmemory"
+        )
+        heartbeat.dependency("redis_memory", error)
+        if not waited:
+            log.warning("waiting for room in Redis", error=str(error))
+        waited = True
+        await pause(stop, LOOK_FOR_ROOM_S)
+        if stop.is_set():
+            raise Stopped("stopped while waiting for room in Redis")
+    if waited:
+        heartbeat.dependency("redis_memory", None)
 
 
 def outcomes_of(

@@ -96,6 +96,8 @@ class Consumer:
         outcomes: Sequence[Event | PoisonError],
         target: str,
         stop: asyncio.Event,
+        *,
+        overfill: bool = False,
     ) -> None:
         """Append each outcome to `target`, or bury it, and acknowledge its delivery.
 
@@ -106,6 +108,7 @@ class Consumer:
             outcomes: For each delivery the event it became, or the cause of its death.
             target: Key of the next stream.
             stop: Ends the waiting for Redis.
+            overfill: Append also when Redis is full.
 
         Raises:
             Stopped: When `stop` is set while Redis is away.
@@ -115,7 +118,8 @@ class Consumer:
             moves = [pair for pair in pairs if pair[0].stream == stream]
             for start in range(0, len(moves), MOVED_AT_ONCE):
                 some = moves[start : start + MOVED_AT_ONCE]
-                await patiently(partial(self._move, stream, target, some), stop, "Redis")
+                move = partial(self._move, stream, target, some, overfill=overfill)
+                await patiently(move, stop, "Redis")
 
     async def settle(
         self,
@@ -265,7 +269,12 @@ class Consumer:
         await self.forward(batch, [cause] * len(batch), self._bus.keys.dead, stop)
 
     async def _move(
-        self, stream: str, target: str, pairs: Sequence[tuple[Delivery, Event | PoisonError]]
+        self,
+        stream: str,
+        target: str,
+        pairs: Sequence[tuple[Delivery, Event | PoisonError]],
+        *,
+        overfill: bool,
     ) -> None:
         at = time_of(time.time_ns() // 1000)
         args: list[Field] = []
@@ -281,9 +290,9 @@ class Consumer:
         first, last = pairs[0][0].entry_id, pairs[-1][0].entry_id  # in the stream's order
         keys = (stream, target, self._bus.keys.dead, self._bus.keys.ledger)
         # Burying goes on when Redis is full: or one bad point would keep `store` from draining.
-        only_burials = all(isinstance(outcome, PoisonError) for _, outcome in pairs)
+        overfill = overfill or all(isinstance(outcome, PoisonError) for _, outcome in pairs)
         _, buried, strange = await self._bus.run(
-            *("bury" if only_burials else "move", keys),
+            *("overfill" if overfill else "move", keys),
             *(self._group, self._name, first, last, len(pairs), *args),
         )
         if buried:

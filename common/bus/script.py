@@ -8,7 +8,7 @@ from typing import Any
 import redis.exceptions as redis_errors
 from redis.asyncio import Redis
 
-_SAME_BUT_WHEN_FULL = {"bury": "move", "reconcile": "ledger"}
+_SAME_BUT_WHEN_FULL = {"overfill": "move", "reconcile": "ledger"}
 """Script → the one whose text it has with other flags."""
 
 
@@ -47,7 +47,7 @@ class Scripts:
 def source(name: str) -> str:
     """Text of a script; its first line is `#!lua` with the flags it needs.
 
-    `bury` is `move` that also runs when Redis is full; `reconcile` is `ledger` that writes.
+    `overfill` is `move` that also runs when Redis is full; `reconcile` is `ledger` that writes.
     """
     if name in _SAME_BUT_WHEN_FULL:
         _, _, text = source(_SAME_BUT_WHEN_FULL[name]).partition("\n")
