@@ -8,6 +8,7 @@ import pytest
 
 from common.bus import DeadLetters, Filter, Keys, RawStream, Row, Streams, Tally, connect
 from common.errors import BusUnavailable, DeadLetterNotFound
+from common.heartbeat import read_pulses
 from common.ledger import read_ledger
 from common.lifecycle import patiently
 from tests.fakes.bus import CHANGE, SPOOL, START_MS, event, letter_row
@@ -111,7 +112,9 @@ async def test_the_ledger_balances_at_every_instant(tmp_path):
 
             async def drained():
                 async with connect(server.url) as bus:
-                    return (await read_ledger(bus)).in_flight == 0
+                    alive = {pulse.pid for pulse in await read_pulses(bus)}
+                    at_work = {workers.pid(stage) for stage in ("enrich", "store")} <= alive
+                    return at_work and (await read_ledger(bus)).in_flight == 0
 
             load.done.set()
             await people
