@@ -8,7 +8,7 @@ from admin.app import create_app
 from admin.config import Settings
 from admin.desk import Desk
 from admin.security import Hosts, token_of
-from admin.worker import keep_sampling, serve
+from admin.worker import keep_examining, keep_sampling, serve
 from common.bus import ADMIN, Keys, connect
 from common.errors import InvalidSetting
 from common.heartbeat import Heartbeat
@@ -45,6 +45,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(heartbeat.keep_beating(stop))
                 tasks.create_task(keep_sampling(bus, desk.rates, stop))
+                tasks.create_task(keep_examining(desk, stop))
                 tasks.create_task(desk.live.end_with(stop))
                 await serve(app, listener, stop)
                 stop.set()

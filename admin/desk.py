@@ -11,6 +11,7 @@ import msgspec
 from fastapi import Depends, Request
 
 from admin import health
+from admin.durability import Weakness
 from admin.live import Live
 from admin.rates import Rates
 from common import __version__
@@ -30,6 +31,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """All numbers of the pipeline, read together; without Redis only that it is away."""
 
     redis_error: str | None = None
+    weaknesses: Sequence[Weakness] | None = None
     pulses: Sequence[Pulse] = ()
     streams: Sequence[StreamInfo] = ()
     ledger: Ledger | None = None
@@ -45,6 +47,7 @@ class Desk:
         sink: Where events came to rest.
         home: Name of the home.
         rates: How fast events flow.
+        weaknesses: With which settings Redis may lose what it has; None while nobody has looked.
         live: The streams as they pass.
         letters: The dead letters.
         audit: Who did what to them.
@@ -54,6 +57,7 @@ class Desk:
     sink: Sink[Any]
     home: str
     rates: Rates = field(default_factory=Rates)
+    weaknesses: Sequence[Weakness] | None = None
     letters: DeadLetters = field(init=False)
     audit: Audit = field(init=False)
     _started: float = field(default_factory=time.monotonic)
@@ -73,16 +77,18 @@ class Desk:
     async def health(self, stage: str | None = None) -> health.Health:
         """Judge the pipeline, or one stage; also while Redis is away."""
         pulses, error = await self._pulses()
+        signs = health.Signs(error, self.weaknesses or (), self.rates.latest)
         now = datetime.now(UTC)
         if stage is not None:
-            return health.one_stage(stage, pulses, error, now, version=__version__)
+            return health.one_stage(stage, pulses, signs, now, version=__version__)
         uptime = time.monotonic() - self._started
-        return health.judge(pulses, error, now, version=__version__, uptime=uptime)
+        return health.judge(pulses, signs, now, version=__version__, uptime=uptime)
 
     async def overview(self) -> Overview:
         """Read all numbers; also while Redis is away."""
         try:
             return Overview(
+                weaknesses=self.weaknesses,
                 pulses=await read_pulses(self.bus),
                 streams=[await self.streams.info(name) for name in self.bus.keys.streams],
                 ledger=await read_ledger(self.bus),

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from admin.config import Settings
+from admin.durability import weaknesses
 from common.bus import STAGES, Bus, Keys, connect
 from common.bus.server import ServerInfo, describe
 from common.errors import BusUnavailable, InvalidSetting, SinkUnavailable
@@ -82,25 +83,14 @@ async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[
 def of_server(server: ServerInfo) -> list[Finding]:
     """Judge a Redis by what it says about itself."""
     found = [Finding("fine", "redis", f"Redis {server.version or 'of unknown version'} answers")]
-    match server.appendonly, server.appendfsync:
-        case False, _:
-            advice = "set appendonly yes and appendfsync always in redis.conf"
-            found.append(_wrong("redis", "it loses everything when it ends (AOF is off)", advice))
-        case True, "no":
-            advice = "set appendfsync always, or everysec"
-            text = "it leaves its file to the system (appendfsync no)"
-            found.append(Finding("warning", "redis", text, advice))
-        case True, fsync:
-            found.append(Finding("fine", "redis", f"it keeps what it has (AOF, {fsync or 'n/a'})"))
-        case _:
-            text = "it does not tell whether it keeps what it has"
-            found.append(Finding("warning", "redis", text, "use a Redis server for real data"))
-    if server.maxmemory_policy not in {None, "noeviction"}:
-        text = f"it throws data away when it is full ({server.maxmemory_policy})"
-        verdict: Verdict = "wrong" if server.maxmemory_bytes else "warning"
-        advice = "set maxmemory-policy noeviction"
-        found.append(Finding(verdict, "redis", text, advice))
-    elif server.maxmemory_policy:
+    found += [
+        Finding("wrong" if one.is_wrong else "warning", "redis", one.text, one.advice)
+        for one in weaknesses(server)
+    ]
+    if server.appendonly and server.appendfsync in {None, "always"}:
+        text = f"it keeps what it has (AOF, {server.appendfsync or 'n/a'})"
+        found.append(Finding("fine", "redis", text))
+    if server.maxmemory_policy == "noeviction":
         limit, used = server.maxmemory_bytes or 0, server.used_bytes or 0
         room = f"{used / 2**20:.0f} of {limit / 2**20:.0f} MB used" if limit else "no maxmemory"
         found.append(Finding("fine", "redis", f"when full it refuses (noeviction), {room}"))

@@ -2,15 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from admin.durability import Weakness
 from common.bus.keys import ADMIN, INGEST, STAGES, STORE
 from common.errors import MalformedEvent
 from common.event import parse_time
 from common.heartbeat import DOWN, EVERY_S, UP, Pulse
+from common.ledger import Ledger
+
+CORRECTED_WITHIN_S: Final = 86_400.0
+"""Seconds for which a loss is news: a day, so that whoever looks every morning sees it."""
 
 LATE_S: Final = 3 * EVERY_S
 """Seconds without heartbeat after which a worker is late."""
@@ -30,6 +36,9 @@ class Dependency(BaseModel):
 
     status: Literal["up", "down", "unknown"]
     error: str | None = Field(default=None, description="Why it is down.", examples=[None])
+    warnings: list[str] = Field(
+        default_factory=list, description="What it may lose, and what to set; of Redis."
+    )
 
 
 class Worker(BaseModel):
@@ -60,8 +69,9 @@ class Health(BaseModel):
     """The whole pipeline, or one stage of it.
 
     - `unhealthy`: Redis is away, or a stage has no worker.
-    - `degraded`: a worker says that a dependency is down, or its heartbeat is late.
-      Events wait; nothing is lost.
+    - `degraded`: a worker says that a dependency is down, or its heartbeat is late: then events
+      wait, and nothing is lost. Or Redis is set so that it may lose much, or the ledger missed
+      events within the last day: `warnings` says which.
     - `healthy`: everything else.
     """
 
@@ -92,11 +102,28 @@ class Health(BaseModel):
         description="`home_assistant`, `redis` and `influxdb` (the sink, whichever it is)."
     )
     services: dict[str, Service] = Field(description="Stage → its workers.")
+    warnings: list[str] = Field(
+        default_factory=list, description="What a person should see to, in words."
+    )
+
+
+class Signs(msgspec.Struct, frozen=True):
+    """What is known beside the heartbeats.
+
+    Attributes:
+        redis_error: Why Redis does not answer; None when it does.
+        weaknesses: With which settings it may lose what it has.
+        ledger: Where every event was lately; None while nobody has looked.
+    """
+
+    redis_error: str | None = None
+    weaknesses: Sequence[Weakness] = ()
+    ledger: Ledger | None = None
 
 
 def judge(  # noqa: PLR0913 - what it judges, and what it says of itself
     pulses: Sequence[Pulse],
-    redis_error: str | None,
+    signs: Signs,
     now: datetime,
     *,
     version: str,
@@ -108,7 +135,7 @@ def judge(  # noqa: PLR0913 - what it judges, and what it says of itself
 
     Args:
         pulses: The heartbeats of all living workers.
-        redis_error: Why Redis does not answer; None when it does.
+        signs: What is known beside them.
         now: The time, with a zone.
         version: Version of this admin.
         uptime: Seconds since this admin started.
@@ -121,11 +148,18 @@ def judge(  # noqa: PLR0913 - what it judges, and what it says of itself
     }
     dependencies = {
         "home_assistant": _dependency("home_assistant", heard),
-        "redis": Dependency(status="down" if redis_error else "up", error=redis_error),
+        "redis": Dependency(
+            status="down" if signs.redis_error else "up",
+            error=signs.redis_error,
+            warnings=[str(weakness) for weakness in signs.weaknesses],
+        ),
         "influxdb": _dependency("influxdb", heard),
     }
     states: set[str] = {found.status for found in services.values()}
-    states |= {"unhealthy" if redis_error else "healthy"}
+    states |= {"unhealthy" if signs.redis_error else "healthy"}
+    states |= {"degraded" for weakness in signs.weaknesses if weakness.is_wrong}
+    missed = _missed(signs.ledger, now)
+    states |= {"degraded" for _ in missed}
     states |= {"degraded" for found in dependencies.values() if found.status == "down"}
     return Health(
         status=_worst(states),
@@ -134,24 +168,41 @@ def judge(  # noqa: PLR0913 - what it judges, and what it says of itself
         uptime=round(uptime, 1),
         dependencies=dependencies,
         services=services,
+        warnings=[*missed, *dependencies["redis"].warnings],
     )
 
 
 def one_stage(
-    stage: str, pulses: Sequence[Pulse], redis_error: str | None, now: datetime, *, version: str
+    stage: str, pulses: Sequence[Pulse], signs: Signs, now: datetime, *, version: str
 ) -> Health:
     """Say how one stage is: version and uptime are those of its oldest worker."""
     mine = [pulse for pulse in pulses if pulse.stage == stage]
     oldest = min(mine, key=lambda pulse: pulse.started, default=None)
     return judge(
         mine,
-        redis_error,
+        signs,
         now,
         version=oldest.version if oldest else version,
         uptime=age_s(oldest.started, now) if oldest else 0.0,
         stages=(stage,),
         service=stage,
     )
+
+
+def _missed(ledger: Ledger | None, now: datetime) -> list[str]:
+    """What the ledger missed or had too much lately, in words."""
+    if ledger is None:
+        return []
+    found = []
+    if ledger.unaccounted:
+        found.append(f"{ledger.unaccounted} events are unaccounted for")
+    if now.timestamp() - ledger.corrected_s < CORRECTED_WITHIN_S:
+        at = datetime.fromtimestamp(ledger.corrected_s, UTC).isoformat()
+        found.append(
+            f"somebody changed the streams; the ledger was corrected at {at}:"
+            f" {ledger.lost} events lost, {ledger.redelivered} redelivered so far"
+        )
+    return found
 
 
 def age_s(time: str, now: datetime) -> float:

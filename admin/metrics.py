@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from admin.desk import Overview
-from admin.health import age_s, judge
+from admin.health import Signs, age_s, judge
 from common import __version__
 from common.bus import STAGES, StreamInfo
 from common.heartbeat import Pulse
@@ -44,6 +44,9 @@ class _Scrape(Collector):
         if seen.ledger is not None:
             yield from _of_streams(seen.streams)
             yield from _of_ledger(seen.ledger)
+            if seen.weaknesses is not None:
+                text = "1 when Redis keeps all that it takes, 0 when its settings may lose some."
+                yield _gauge("habus_redis_durability", text, float(not seen.weaknesses))
             yield _gauge("habus_gaps_open", "Times of which events are missing.", len(seen.gaps))
 
 
@@ -51,7 +54,7 @@ def _of_workers(
     pulses: Iterable[Pulse], redis_error: str | None, now: datetime
 ) -> Iterator[Metric]:
     heard = list(pulses)
-    health = judge(heard, redis_error, now, version=__version__, uptime=0.0)
+    health = judge(heard, Signs(redis_error), now, version=__version__, uptime=0.0)
     yield _gauge(
         "habus_dependency_up",
         "1 up, 0 down; absent while nobody knows.",
@@ -123,7 +126,7 @@ def _of_ledger(ledger: Ledger) -> Iterator[Metric]:
     if ledger.in_flight is not None:
         yield _gauge("habus_events_in_flight", "Events on their way.", ledger.in_flight)
     if ledger.unaccounted is not None:
-        yield _gauge("habus_events_unaccounted", "Must be 0 when idle.", ledger.unaccounted)
+        yield _gauge("habus_events_unaccounted", "Must be 0 at every instant.", ledger.unaccounted)
 
 
 def _gauge(

@@ -31,6 +31,11 @@ class Rates:
             self._samples.popleft()
 
     @property
+    def latest(self) -> Ledger | None:
+        """The newest look; None before the first."""
+        return self._samples[-1][1] if self._samples else None
+
+    @property
     def window_s(self) -> float:
         """Seconds that the samples span; 0 while there are fewer than two."""
         return self._samples[-1][0] - self._samples[0][0] if self._samples else 0.0

@@ -11,15 +11,24 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from admin.desk import Desk
+from admin.durability import weaknesses
 from admin.link import Link
 from admin.rates import Rates
 from common.bus import Bus
+from common.bus.server import describe
 from common.errors import BusUnavailable
 from common.ledger import read_ledger
 from common.lifecycle import pause
+from common.logs import logger
+
+log = logger(__name__)
 
 SAMPLE_EVERY_S: Final = 2.0
 """Seconds between two looks at the ledger."""
+
+EXAMINE_EVERY_S: Final = 15.0
+"""Seconds between two looks at the settings of Redis."""
 
 GRACE_S: Final = 0.5
 """Seconds that requests under way have when admin stops."""
@@ -72,3 +81,15 @@ async def keep_sampling(bus: Bus, rates: Rates, stop: asyncio.Event) -> None:
         with suppress(BusUnavailable):
             rates.add(time.monotonic(), await read_ledger(bus))
         await pause(stop, SAMPLE_EVERY_S)
+
+
+async def keep_examining(desk: Desk, stop: asyncio.Event) -> None:
+    """Look every `EXAMINE_EVERY_S` seconds, until `stop` is set, at what Redis may lose."""
+    while not stop.is_set():
+        with suppress(BusUnavailable):
+            found = weaknesses(await describe(desk.bus))
+            for weakness in found:
+                if weakness not in (desk.weaknesses or ()):
+                    log.warning(str(weakness))
+            desk.weaknesses = found
+        await pause(stop, EXAMINE_EVERY_S)

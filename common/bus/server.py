@@ -15,6 +15,8 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         appendonly: Whether it writes what it does to a file.
         appendfsync: When that file is forced to the disk: `always`, `everysec` or `no`.
+        saves: Whether it writes snapshots now and then.
+        writes_fail: Whether its last write to that file failed.
         maxmemory_bytes: 0 for no limit.
         maxmemory_policy: What it does when it is full; only `noeviction` loses nothing.
         ahead_s: Seconds that its clock is ahead of ours.
@@ -23,6 +25,8 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     appendonly: bool | None = None
     appendfsync: str | None = None
+    saves: bool | None = None
+    writes_fail: bool = False
     maxmemory_bytes: int | None = None
     maxmemory_policy: str | None = None
     used_bytes: int | None = None
@@ -41,12 +45,15 @@ async def describe(bus: Bus) -> ServerInfo:
     ours = (asked + time.time()) / 2
     try:
         told = await bus.command("INFO")
-    except redis_errors.ResponseError:  # fakeredis has no INFO
+    except (redis_errors.ResponseError, InvalidSetting):  # fakeredis has no INFO; an ACL
         told = {}
+    save = await _setting(bus, "save")
     return ServerInfo(
         version=told.get("redis_version"),
         appendonly=bool(told["aof_enabled"]) if "aof_enabled" in told else None,
         appendfsync=await _setting(bus, "appendfsync"),
+        saves=None if save is None else bool(save),
+        writes_fail=told.get("aof_last_write_status", "ok") != "ok",
         maxmemory_bytes=told.get("maxmemory"),
         maxmemory_policy=told.get("maxmemory_policy"),
         used_bytes=told.get("used_memory"),

@@ -8,12 +8,15 @@ import time
 import httpx
 import pytest
 
+from admin import worker
 from admin.__main__ import listen, main, url_of
 from admin.config import Settings
+from admin.desk import Desk
 from common.bus import connect
 from common.bus.server import describe
 from common.errors import InvalidSetting
 from common.heartbeat import read_pulses
+from tests.fakes.desk import FakeSink
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.servers import free_port
 from tests.fakes.until import until
@@ -158,3 +161,43 @@ async def test_a_server_tells_about_itself(tmp_path):
             told = await describe(bus)
             assert told.appendonly is True
             assert told.appendfsync is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "word"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "throws data away"),
+        ("appendonly", "no", "loses everything"),
+        ("appendfsync", "everysec", "two seconds"),
+    ],
+)
+async def test_a_redis_that_is_made_weaker_is_named_in_health(
+    tmp_path, monkeypatch, setting, value, word
+):
+    """Whoever weakens Redis while all runs reads it in health, and again when it is mended."""
+    monkeypatch.setattr(worker, "EXAMINE_EVERY_S", 0.05)
+    with RedisServer(tmp_path, appendonly="yes", appendfsync="always", maxmemory="64mb") as server:
+        async with connect(server.url) as bus:
+            desk = Desk(bus=bus, sink=FakeSink(), home="home")
+            stop = asyncio.Event()
+            task = asyncio.create_task(worker.keep_examining(desk, stop))
+
+            async def warnings():
+                return (await desk.health()).warnings
+
+            await until(lambda: desk.weaknesses is not None)
+            assert await warnings() == []
+            was = (await bus.command("CONFIG GET", setting))[setting]
+            await bus.command("CONFIG SET", setting, value)
+            await until(warnings)
+            [warning] = await warnings()
+            assert word in warning
+            assert (await desk.overview()).weaknesses == desk.weaknesses
+            await bus.command("CONFIG SET", setting, was)
+
+            async def is_fine():
+                return not await warnings()
+
+            await until(is_fine)
+            stop.set()
+            await task

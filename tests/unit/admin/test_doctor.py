@@ -44,6 +44,7 @@ def test_a_good_server_is_fine():
     [
         ({"appendonly": False}, "wrong", "appendonly yes"),
         ({"appendfsync": "no"}, "warning", "appendfsync"),
+        ({"appendfsync": "everysec"}, "warning", "appendfsync always"),
         ({"appendonly": None, "appendfsync": None}, "warning", "real data"),
         ({"maxmemory_policy": "allkeys-lru"}, "wrong", "noeviction"),
         ({"maxmemory_policy": "allkeys-lru", "maxmemory_bytes": 0}, "warning", "noeviction"),

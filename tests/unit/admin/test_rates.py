@@ -8,8 +8,10 @@ def test_nothing_is_known_at_first():
     """With fewer than two looks there is no rate."""
     rates = Rates()
     assert rates.window_s == 0.0
+    assert rates.latest is None
     assert rates.per_second("captured") is None
     rates.add(10.0, Ledger(captured=5))
+    assert rates.latest == Ledger(captured=5)
     assert rates.per_second("captured") is None
 
 
