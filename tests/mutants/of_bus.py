@@ -22,7 +22,7 @@ MUTANTS = (
         "MULTI instead of the script that moves",
         "common/bus/consumer.py",
         """        _, buried, strange = await self._bus.run(
-            *("bury" if only_burials else "move", keys),
+            *("overfill" if overfill else "move", keys),
             *(self._group, self._name, first, last, len(pairs), *args),
         )
 """,
