@@ -113,7 +113,7 @@ class Registry:
         keys that habus does not use are dropped.
 
         Raises:
-            MalformedEvent: When a list is no JSON, or an item lacks its id.
+            MalformedEvent: When a list is no JSON, an item lacks its id, or `version` is no number.
         """
         try:
             lists = {
@@ -121,10 +121,11 @@ class Registry:
                 for kind, shape in cls.KINDS.items()
                 if kind in fields
             }
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            version = int(fields.get("version", b"0"))
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
             message = f"not a registry: {error}"
             raise MalformedEvent(message) from error
-        return cls(**lists, version=int(fields.get("version", b"0")))
+        return cls(**lists, version=version)
 
     def encode(self) -> dict[str, bytes]:
         """Write the fields of the hash `ha:registry`: five JSON lists and `version`."""

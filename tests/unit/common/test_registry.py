@@ -145,3 +145,9 @@ def test_a_list_that_cannot_be_read_is_malformed(text):
     """Whatever is wrong with the hash, the reader hears one error of ours."""
     with pytest.raises(MalformedEvent, match="not a registry"):
         Registry.decode({"areas": text})
+
+
+def test_a_version_that_is_no_number_is_malformed():
+    """A hash that a stranger wrote does not end whoever reads it."""
+    with pytest.raises(MalformedEvent, match="not a registry"):
+        Registry.decode({"version": b"x"})
