@@ -298,7 +298,7 @@ async def test_entries_of_a_worker_that_is_gone_are_taken_over(bus, stop):
     await abandon(bus, "gone", 3)
     reader = consumer(bus)
     seen = []
-    async with aclosing(reader.batches(stop)) as batches:
+    async with aclosing(reader.batches(stop)) as batches, asyncio.timeout(30):
         async for batch in batches:
             [suspect] = batch
             assert suspect.deaths == 1

@@ -163,6 +163,7 @@ def test_what_speaks_of_points_rejects_them(status, body, reason, words):
         (499, b"", "try again"),
         (500, v2("timeout"), "timeout"),
         (503, b"\xff\xfe", "try again"),
+        (503, v2("the write queue is full"), "try again"),
         (524, b"", "try again"),
     ],
 )
