@@ -12,7 +12,10 @@ NAMESPACE = UUID("6f1d3a52-8f0b-5c0e-9d7a-3f6b1c2e4a90")
 """Namespace of every event id (UUIDv5)."""
 
 STATE_CHANGED = "state_changed"
-"""Event type of a state change; every other type is stored in measurement `event`."""
+"""Event type of a state change; every other type but `GAP` is stored in measurement `event`."""
+
+GAP = "habus_gap"
+"""Event type of habus's own: a time of which events stay missing; also its measurement."""
 
 LIVE, BACKFILL, SNAPSHOT, API, DEMO = "live", "backfill", "snapshot", "api", "demo"
 """Values of `source`: how the event came to habus."""

@@ -2,17 +2,19 @@
 
 import asyncio
 import sys
+import time
 from functools import partial
 
 from common.bus import INGEST, Keys, connect
 from common.heartbeat import Heartbeat
-from common.lifecycle import run_worker
+from common.lifecycle import patiently, run_worker
 from common.slot import slot
 from ingest import connection
 from ingest.capture import Capture
 from ingest.config import Settings
 from ingest.deliver import Delivery
 from ingest.entity_filter import EntityFilter, Rules
+from ingest.missing import Missing
 from ingest.protocol import Conversation
 from ingest.snapshot import Publisher, Snapshots
 from ingest.spool import open_spool
@@ -40,6 +42,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             heartbeat = Heartbeat(bus, INGEST, name, {"spool": spool.identity})
             publisher = Publisher(bus)
             delivery = Delivery(spool, bus, heartbeat)
+            missing = Missing(spool, bus, settings.ha_home_name, settings.ha_backfill_hours)
 
             def listener() -> Capture:
                 conversation = Conversation(
@@ -47,12 +50,15 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
                 )
                 snapshots = Snapshots(conversation, settings.ha_home_name, publisher)
                 return Capture(
-                    *(conversation, snapshots, spool, passes),
+                    *(conversation, snapshots, missing, spool, passes),
                     home=settings.ha_home_name,
+                    event_types=settings.ha_event_types,
                     heartbeat=heartbeat,
                     worker=name,
                 )
 
+            begin = partial(missing.begin, time.time_ns() // 1000)
+            await patiently(begin, stop, "the disk")  # before anything is deleted from the spool
             captured_all = asyncio.Event()  # a stop for all but the capture, which ends first
             tasks.create_task(heartbeat.keep_beating(captured_all))
             tasks.create_task(
@@ -62,6 +68,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
                     captured_all,
                 )
             )
+            telling = tasks.create_task(missing.keep_telling(captured_all))
             publishing = tasks.create_task(publisher.keep_publishing(captured_all))
             sending = tasks.create_task(_send(delivery, publisher, captured_all))
             await keep_connected(
@@ -73,6 +80,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             )
             captured_all.set()
             await sending
+            telling.cancel()
             publishing.cancel()
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 from zlib import crc32
 
@@ -15,9 +17,12 @@ from common.heartbeat import Heartbeat
 from common.lifecycle import patiently
 from common.logs import logger
 from common.pace import gather_s
+from ingest.backfill import Backfill
 from ingest.connection import Socket
 from ingest.entity_filter import EntityFilter
 from ingest.frames import Frames
+from ingest.history import History
+from ingest.missing import Missing
 from ingest.parse import parse
 from ingest.protocol import (
     Answer,
@@ -34,6 +39,9 @@ from ingest.spool import Spool
 
 PAUSE_S: Final = 0.01
 """Shortest time between two commits, in which events gather; longer when they come thick."""
+
+GREETING_S: Final = 20.0
+"""Seconds in which Home Assistant must have greeted us and accepted the token."""
 
 UNREADABLE: Final = "unreadable"
 """Event type in the dead letter of a message that is no event."""
@@ -60,9 +68,11 @@ class Capture:
     Args:
         conversation: The protocol's side of the connection.
         snapshots: Asks for registries and states.
+        missing: What was missed before this connection.
         spool: Where events go.
         passes: The user's rules.
         home: Name of the home.
+        event_types: Event types that are captured.
         heartbeat: Counts, and tells that Home Assistant is there.
         worker: Name of this worker, for dead letters.
     """
@@ -71,20 +81,32 @@ class Capture:
         self,
         conversation: Conversation,
         snapshots: Snapshots,
+        missing: Missing,
         spool: Spool,
         passes: EntityFilter,
         *,
         home: str,
+        event_types: Sequence[str],
         heartbeat: Heartbeat,
         worker: str,
     ) -> None:
         self._conversation = conversation
         self._snapshots = snapshots
+        self._missing = missing
         self._spool = spool
         self._filter = passes
         self._home = home
         self._heartbeat = heartbeat
         self._worker = worker
+        self._history = History(conversation)
+        self._backfill = Backfill(
+            *(self._history, snapshots, spool, missing, passes.passes),
+            home=home,
+            event_types=event_types,
+            heartbeat=heartbeat,
+        )
+        self._is_greeted = False
+        self._sending = asyncio.Lock()
 
     async def everything(self, socket: Socket, frames: Frames, stop: asyncio.Event) -> None:
         """Spool what comes until `stop` is set.
@@ -94,9 +116,17 @@ class Capture:
             AuthenticationFailed: When the token is refused.
             InvalidSetting: When an event type of the user is refused.
         """
-        reader = asyncio.create_task(_read(socket, frames))
-        hang_up = asyncio.create_task(_hang_up(socket, stop))
+        self._history.send = partial(self._send, socket)
+        greeting = asyncio.get_running_loop().call_later(GREETING_S, self._not_greeted, frames)
+        tasks = [
+            asyncio.create_task(_read(socket, frames)),
+            asyncio.create_task(_hang_up(socket, stop)),
+            asyncio.create_task(self._backfill.fill(self._ask_states, stop)),
+        ]
+        for task in tasks:
+            task.add_done_callback(partial(_tell_unforeseen, frames))
         try:
+            await patiently(lambda: self._missing.begin(_now_us()), stop, "the disk")
             while True:
                 started = time.monotonic()
                 batch = await self._next(frames)
@@ -105,14 +135,39 @@ class Capture:
                 came = await self._understand(batch, stop) if batch else 0
                 # What still waits is spooled first; then the reader says how the connection ended.
                 with suppress(HomeAssistantUnavailable):
-                    for text in self._conversation.to_send():
-                        await socket.send(text)
+                    await self._send(socket)
                 due = started + gather_s(PAUSE_S, came) if frames.is_empty else 0.0
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
+        except HomeAssistantUnavailable:
+            await patiently(lambda: self._missing.begin(_now_us()), stop, "the disk")
+            raise
         finally:
-            reader.cancel()
-            hang_up.cancel()
-            await asyncio.wait([reader, hang_up])
+            greeting.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _send(self, socket: Socket) -> None:
+        """Send what was asked; ids must come in order, whoever asked.
+
+        Raises:
+            HomeAssistantUnavailable: When the socket is closed.
+        """
+        async with self._sending:
+            for text in self._conversation.to_send():
+                await socket.send(text)
+
+    async def _ask_states(self) -> None:
+        self._snapshots.ask()
+        await self._history.send()
+
+    def _not_greeted(self, frames: Frames) -> None:
+        if not self._is_greeted:
+            message = (
+                f"Home Assistant did not greet us within {GREETING_S:g} s; it hangs, or "
+                "HA_WEBSOCKET_URL leads elsewhere"
+            )
+            frames.end(HomeAssistantUnavailable(message))
 
     async def _next(self, frames: Frames) -> list[bytes] | None:
         """All frames that wait; None when it was time to ask for a new snapshot instead."""
@@ -136,7 +191,8 @@ class Capture:
                     if type(happening) is Captured:
                         self._captured(happening.event, heard)
                     elif isinstance(happening, Answer):
-                        heard.events += self._snapshots.answered(happening)
+                        if not self._history.answered(happening):
+                            heard.events += self._snapshots.answered(happening)
                     else:
                         self._notice(happening)
         finally:
@@ -146,7 +202,10 @@ class Capture:
 
     def _captured(self, raw: bytes, heard: "_Heard") -> None:
         try:
-            heard.events.append(parse(raw, self._home))
+            event = parse(raw, self._home)
+            heard.events.append(event)
+            if not self._backfill.live_since:
+                self._backfill.live_since = event.time
         except MalformedEvent as error:
             heard.unreadable.append(self._buried(raw, error))
 
@@ -168,6 +227,7 @@ class Capture:
             case Authenticated(ha_version):
                 log.info("Connected to Home Assistant", version=ha_version)
                 self._heartbeat.dependency("home_assistant", None)
+                self._is_greeted = True
                 self._snapshots.ask()
             case RegistryChanged() | CoreConfigChanged():
                 self._snapshots.ask_later()
@@ -220,6 +280,16 @@ async def _read(socket: Socket, frames: Frames) -> None:
         frames.end()
 
 
+def _tell_unforeseen(frames: Frames, task: asyncio.Task[None]) -> None:
+    """Let what nobody foresaw end the capture, too: it must not go unnoticed."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        frames.end(error)
+
+
 async def _hang_up(socket: Socket, stop: asyncio.Event) -> None:
     await stop.wait()
     socket.abort()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -61,6 +61,13 @@ class Settings(WorkerSettings, HomeSettings):
         examples=["state_changed,call_service"],
         description="Event types to capture, comma-separated; as are the lists below.",
     )
+    ha_backfill_hours: float = Field(
+        default=24.0,
+        ge=0.0,
+        le=8760.0,
+        examples=["24"],
+        description="Hours of history fetched at the very first start; 0: none.",
+    )
     ha_include_domains: Names = Field(
         default=(), examples=["sensor,light"], description="Domains to capture."
     )

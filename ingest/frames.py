@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from common.errors import HomeAssistantUnavailable, TransientError
+from common.errors import HomeAssistantUnavailable
 
 TAKEN_AT_ONCE_BYTES: Final = 1024 * 1024
 """Frames understood and committed together: with more, delivery would starve meanwhile."""
@@ -22,7 +22,7 @@ class Frames:
         self._bytes = 0
         self._frames: deque[bytes] = deque()
         self._changed = asyncio.Event()
-        self._end: TransientError | None = None
+        self._end: BaseException | None = None
         self._is_ended = False
 
     def put(self, frame: bytes) -> None:
@@ -42,16 +42,17 @@ class Frames:
         self._frames.append(frame)
         self._changed.set()
 
-    def end(self, error: TransientError | None = None) -> None:
-        """Say that no frame follows: in order (None), or because of an error."""
-        self._end, self._is_ended = error, True
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that no frame follows: in order (None), or because of an error; the first counts."""
+        if not self._is_ended:
+            self._end, self._is_ended = error, True
         self._changed.set()
 
     async def take(self) -> list[bytes]:
         """Return frames that wait, in order, at least one; an empty list at the end.
 
         Raises:
-            HomeAssistantUnavailable: When the conversation broke, after its last frame.
+            BaseException: What `end` was told, after the last frame.
         """
         while not self._frames and not self._is_ended:
             self._changed.clear()

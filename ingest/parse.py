@@ -52,6 +52,11 @@ class HistoryRow(msgspec.Struct, frozen=True, gc=False):
         return self.s is None or (self.s == "" and bytes(self.a) == b"{}")
 
     @property
+    def seconds(self) -> float:
+        """`last_updated` in seconds since 1970; 0 where the row has no time."""
+        return (self.lu if self.lu is not None else self.lc) or 0.0
+
+    @property
     def time(self) -> str:
         """`last_updated` as events carry it, rounded as Home Assistant rounds it.
 

@@ -10,12 +10,15 @@ from common.errors import MalformedEvent
 from common.event import Event
 from common.lifecycle import patiently
 from common.logs import logger
-from common.registry import Registry
+from common.registry import EMPTY, Registry
 from ingest.parse import of_state, split_states
 from ingest.protocol import REGISTRY_LISTS, Answer, Conversation
 
 DEBOUNCE_S: Final = 1.0
 """Seconds in which more registry changes gather before the lists are read again."""
+
+POSTPONED_S: Final = 30.0
+"""Seconds for which changes that never cease can put that off."""
 
 log = logger(__name__)
 
@@ -27,6 +30,11 @@ class Snapshots:
         conversation: Whom to ask.
         home: Name of the home.
         publish: Told each registry that is complete.
+
+    Attributes:
+        states: Entity → time of its last change, of the newest snapshot of states.
+        registered: Entities of the registry.
+        arrived: Set when a snapshot of states came, or when there will be none.
     """
 
     def __init__(self, conversation: Conversation, home: str, publish: "Publisher") -> None:
@@ -34,19 +42,28 @@ class Snapshots:
         self._home = home
         self._publish = publish
         self._lists: dict[str, bytes] = {}
+        self._changed_at: float | None = None
         self._due_at: float | None = None
+        self.states: dict[str, str] = {}
+        self.registered: frozenset[str] = frozenset()
+        self.arrived = asyncio.Event()
 
     def ask(self) -> None:
         """Ask for everything; registries first, so that they are known when the states come."""
-        self._due_at = None
+        self._changed_at = self._due_at = None
         self._lists.clear()
         for command in REGISTRY_LISTS.values():
             self._conversation.ask(command)
         self._conversation.ask("get_states")
 
     def ask_later(self) -> None:
-        """Ask for everything again once the changes have ceased for `DEBOUNCE_S` seconds."""
-        self._due_at = time.monotonic() + DEBOUNCE_S
+        """Ask for everything again once the changes have ceased for `DEBOUNCE_S` seconds.
+
+        Changes that do not cease put it off for `POSTPONED_S` seconds.
+        """
+        now = time.monotonic()
+        self._changed_at = self._changed_at or now
+        self._due_at = min(now + DEBOUNCE_S, self._changed_at + POSTPONED_S)
 
     def due_in(self) -> float | None:
         """Seconds until it is to be asked again; None when nothing changed."""
@@ -65,11 +82,16 @@ class Snapshots:
         if kinds and (answer.error is None or answer.error.code == "unknown_command"):
             self._lists[kinds[0]] = answer.result or b"[]"
             if len(self._lists) == len(REGISTRY_LISTS):
-                self._publish.registry(self._lists)
+                registry = self._publish.registry(self._lists)
+                self.registered = frozenset(each.entity_id for each in registry.entities)
                 self._lists = {}
-        if answer.command == "get_states" and answer.result is not None:
-            return self._states(answer.result)
-        return []
+        if answer.command != "get_states":
+            return []
+        events = self._states(answer.result) if answer.result is not None else []
+        if events:
+            self.states = {event.entity_id: event.time for event in events}
+        self.arrived.set()
+        return events
 
     def _states(self, result: bytes) -> list[Event]:
         events: list[Event] = []
@@ -100,16 +122,17 @@ class Publisher:
         self.first = asyncio.Event()
         """Set when a registry stands on the bus."""
 
-    def registry(self, lists: dict[str, bytes]) -> None:
-        """Hand in the five lists as Home Assistant answered them."""
+    def registry(self, lists: dict[str, bytes]) -> Registry:
+        """Hand in the five lists as Home Assistant answered them; return the newest registry."""
         try:
             registry = Registry.decode(lists)
         except MalformedEvent as error:
             log.warning("The registries cannot be read; keeping those we had", error=str(error))
-            return
+            return self._newest or EMPTY
         registry.version = time.time_ns() // 1_000_000
         self._newest = registry
         self._changed.set()
+        return registry
 
     async def keep_publishing(self, stop: asyncio.Event) -> None:
         """Write each newest registry until cancelled.

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
@@ -14,7 +14,7 @@ import msgspec
 
 from common.bus import Row, Tally
 from common.bus.entry import Field
-from common.event import LIVE, SNAPSHOT, Event
+from common.event import LIVE, SNAPSHOT, Event, microseconds
 from ingest.disk import AlreadyThere, Disk, open_disk, to_its_end, translated
 
 IN_MEMORY: Final = 5_000
@@ -22,6 +22,9 @@ IN_MEMORY: Final = 5_000
 
 IN_ONE_BATCH: Final = 500
 """Most events in one row of the file: it is read as a whole."""
+
+OVERLAP_MS: Final = 120_000
+"""Milliseconds before a span whose rows stay until it is filled: history gives them again."""
 
 DELETED_AT_ONCE: Final = 2_000
 """Most events deleted in one transaction: the next event waits for it."""
@@ -45,6 +48,12 @@ CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last 
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
+HELD: Final = "held"
+"""Fact: the time at which `complete_until` stands still; absent where it moves on."""
+
+LIVE_UNTIL: Final = "live_until"
+"""Fact: up to here all was heard, though the spool may hold no live event that says so."""
+
 _REMEMBER_LATEST: Final = """
 INSERT INTO latest VALUES (?, ?) ON CONFLICT DO UPDATE SET time = max(time, excluded.time)
 """
@@ -63,6 +72,7 @@ class Spool:
     Attributes:
         identity: Made with the file; says on the bus which spool writes the stream.
         tally: What was counted since the file was made.
+        live_until: Time of the newest event that was heard; empty while there is none.
     """
 
     def __init__(self, disk: Disk) -> None:
@@ -70,11 +80,13 @@ class Spool:
         disk.writer.executescript(_SCHEMA)
         last = disk.ask("SELECT last, ms FROM batch ORDER BY last DESC LIMIT 1")
         self._last_seq, self._last_ms = map(int, last[0]) if last else (0, 0)
-        facts = dict(disk.ask("SELECT name, value FROM fact"))
+        facts: dict[str, str] = dict(disk.ask("SELECT name, value FROM fact"))
+        self._facts = facts
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
         disk.writer.execute(_NOTE, ("identity", self.identity))
+        self.live_until: str = max(facts.get(LIVE_UNTIL, ""), self._newest_live())
         self.tally = Tally(
-            int(facts.get("filtered", 0)), int(facts.get("duplicates", 0)), self._newest_live()
+            int(facts.get("filtered", 0)), int(facts.get("duplicates", 0)), self._complete_until()
         )
         self._fresh: deque[Row] = deque()
         self._more = asyncio.Event()
@@ -124,12 +136,13 @@ class Spool:
             tally = Tally(
                 self.tally.filtered + filtered,
                 self.tally.duplicates + known,
-                max(self.tally.complete_until, live_until),
+                self._complete_until(live_until),
             )
             for name in ("filtered", "duplicates"):
                 if getattr(tally, name) != getattr(self.tally, name):
                     self._disk.writer.execute(_NOTE, (name, str(getattr(tally, name))))
         self.tally = tally
+        self.live_until = max(self.live_until, live_until)
         if rows:
             self._last_seq, self._last_ms = rows[-1].seq, rows[-1].ms
             self._fresh.extend(rows)
@@ -137,6 +150,41 @@ class Spool:
                 self._fresh.clear()
         self._more.set()
         return len(rows)
+
+    def fact(self, name: str) -> str | None:
+        """What was noted under a name."""
+        return self._facts.get(name)
+
+    async def note(self, facts: Mapping[str, str | None]) -> None:
+        """Keep facts on the disk, all or none of them; None forgets one.
+
+        While `HELD` is noted, `complete_until` stands still at its value; else it is at least that
+        of `LIVE_UNTIL`.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses; nothing changed.
+        """
+        await to_its_end(self._note(facts))
+
+    async def _note(self, facts: Mapping[str, str | None]) -> None:
+        async with self._disk.transaction() as writer:
+            for name, value in facts.items():
+                if value is None:
+                    writer.execute("DELETE FROM fact WHERE name = ?", (name,))
+                else:
+                    writer.execute(_NOTE, (name, value))
+        for name, value in facts.items():
+            if value is None:
+                self._facts.pop(name, None)
+            else:
+                self._facts[name] = value
+        self.live_until = max(self.live_until, self._facts.get(LIVE_UNTIL, ""))
+        self.tally = msgspec.structs.replace(self.tally, complete_until=self._complete_until())
+        self._more.set()
+
+    def _complete_until(self, live_until: str = "") -> str:
+        held = self._facts.get(HELD)
+        return max(self.live_until, live_until) if held is None else held
 
     async def after(self, seq: int, limit: int) -> list[Row]:
         """Rows that follow a number, in order; from memory when they are new.
@@ -202,12 +250,14 @@ class Spool:
 
         Args:
             sent: Number up to which rows stand in the stream.
-            older_than_ms: Rows sent after this time stay.
+            older_than_ms: Rows sent after this time stay; so do those that history gives again.
             max_bytes: What the rows may take on the disk.
 
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
+        if held := self._facts.get(HELD):
+            older_than_ms = min(older_than_ms, microseconds(held) // 1000 - OVERLAP_MS)
         [(first,)] = self._disk.ask("SELECT coalesce(min(last), 0) FROM batch")
         # Ends at the first batch that was not sent: while Redis is away all may be old, and many.
         young = self._disk.ask(
@@ -239,6 +289,7 @@ class Spool:
         latest.pop("", None)
         writer.executemany("DELETE FROM once WHERE time = ? AND id = ?", keys)
         writer.executemany(_REMEMBER_LATEST, latest.items())
+        writer.execute(_NOTE, (LIVE_UNTIL, self.live_until))
         writer.execute("DELETE FROM batch WHERE last <= ?", (until,))
 
     def _insert(self, records: list[_Record], ms: int) -> list[Row]:

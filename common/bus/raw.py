@@ -34,7 +34,8 @@ class Tally(msgspec.Struct, frozen=True):
     Attributes:
         filtered: Events that a rule of the user left out.
         duplicates: Events that came a second time.
-        complete_until: Time of the newest live event; empty while there is none.
+        complete_until: Up to here nothing is missing but known gaps: time of the newest live event
+            or, while a span is not filled, of its beginning; empty while nobody knows.
     """
 
     filtered: int = 0

@@ -15,10 +15,10 @@ from urllib3 import Timeout
 from urllib3 import exceptions as http
 
 from common.errors import PointRejected, SinkUnavailable
-from common.event import Event
+from common.event import GAP, Event
 from common.lean import hollow
 from common.logs import hide, logger
-from common.sink import line, line_ha
+from common.sink import line, line_gap, line_ha
 from common.sink.answers import Answer, Target, error_of
 from common.sink.deadline import POOLS, DeadlinePassed, in_thread
 from common.sink.influxql import Schema, question, stored_events
@@ -79,6 +79,7 @@ class InfluxSink:
         self._pool: Any = self._api.rest_client.pool_manager
         self._pool.pool_classes_by_scheme = POOLS
         self._line = line_ha.line if schema == "ha" else line.line
+        self._gap_line = line_ha.line if schema == "ha" else line_gap.line
 
     async def check(self) -> str:
         """Return one line about the InfluxDB; an empty write proves token, organisation, bucket.
@@ -101,7 +102,7 @@ class InfluxSink:
             PointRejected: When no line can be made of it.
             MalformedEvent: When its data is no enriched event.
         """
-        return self._line(event)
+        return self._line(event) if event.type != GAP else self._gap_line(event)
 
     async def write(self, points: Sequence[bytes]) -> None:
         """Store all points in one request; when this returns, every one of them stands.

@@ -6,10 +6,10 @@ from functools import lru_cache
 import msgspec
 
 from common.errors import MalformedEvent, PointRejected
-from common.event import STATE_CHANGED, Event, microseconds
+from common.event import GAP, STATE_CHANGED, Event, microseconds
 
 OTHER = "event"
-"""Measurement of every event type but `state_changed`."""
+"""Measurement of every event type but `state_changed` and `habus_gap`."""
 
 NONE = "none"
 """Value of a tag of which nothing is known, so that the tag set never changes shape."""
@@ -89,9 +89,9 @@ def data_of(data: bytes) -> bytes:
 
 
 def measurement_of(event: Event, known: Known) -> str:
-    """Return the domain of a state change, or `event`."""
+    """Return the domain of a state change, `habus_gap` for a gap, or `event`."""
     if event.type != STATE_CHANGED:
-        return OTHER
+        return GAP if event.type == GAP else OTHER
     return known.domain or event.entity_id.partition(".")[0] or NONE
 
 

@@ -36,7 +36,7 @@ def missing(oracle: Path, sink: Path) -> set[Key]:
 def spooled_and_not_stored(spool: Path, sink: Path) -> set[str]:
     """Ids of events that stand in the spool and not in the sink."""
     with closing(sqlite3.connect(spool)) as db:
-        spooled = {one for (one,) in db.execute("SELECT id FROM event WHERE letter IS NULL")}
+        spooled = {one for (one,) in db.execute("SELECT id FROM once")}
     with closing(sqlite3.connect(sink)) as db:
         return spooled - {one for (one,) in db.execute("SELECT id FROM events")}
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from common.event import SNAPSHOT
+from common.registry import EMPTY
 from ingest.protocol import REGISTRY_LISTS, Answer, Conversation, Failure
 from ingest.snapshot import Publisher, Snapshots
 
@@ -24,6 +25,7 @@ class Heard(Publisher):
 
     def registry(self, lists):
         self.told.append(lists)
+        return EMPTY
 
 
 def asked():

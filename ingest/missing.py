@@ -1,0 +1,191 @@
+"""What is missing: kept beside the events, so that it outlives a restart, and told to Redis."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from common.bus import Bus
+from common.errors import MalformedEvent
+from common.event import microseconds, normal_time, time_of
+from common.lifecycle import patiently, pause
+from common.logs import logger
+from ingest.gap import HOUR, Gap, Span, events_of
+from ingest.spool import HELD, LIVE_UNTIL, Spool
+
+REMEMBERED: Final = 100
+"""Newest gaps that are told."""
+
+TOLD_EVERY_S: Final = 10.0
+"""Seconds after which gaps are written again: Redis may have been emptied."""
+
+SPAN, GAPS, ENTITIES = "span", "gaps", "entities"
+"""Facts in the spool: the open span, the newest gaps, the entities of the last snapshot."""
+
+log = logger(__name__)
+_span = msgspec.json.Decoder(Span | None)
+_gaps = msgspec.json.Decoder(list[Gap])
+_names = msgspec.json.Decoder(frozenset[str])
+
+
+class Missing:
+    """The span that is not filled yet, and the gaps that stay.
+
+    Args:
+        spool: Where they are kept.
+        bus: Where they are told.
+        home: Name of the home.
+        first_hours: Hours of history that are fetched when nothing was ever captured.
+
+    Attributes:
+        span: None while nothing is missing.
+        gaps: The newest of those that stay, oldest first.
+        entities: Those of the last snapshot.
+    """
+
+    def __init__(self, spool: Spool, bus: Bus, home: str, first_hours: float) -> None:
+        self._spool = spool
+        self._bus = bus
+        self._home = home
+        self._first_hours = first_hours
+        self._changed = asyncio.Event()
+        self.span: Span | None = _span.decode(spool.fact(SPAN) or "null")
+        self.gaps: list[Gap] = _gaps.decode(spool.fact(GAPS) or "[]")
+        self.entities: frozenset[str] = _names.decode(spool.fact(ENTITIES) or "[]")
+
+    async def begin(self, now: int) -> None:
+        """Say that events may be missing from the newest live one on, until `close`.
+
+        Args:
+            now: Microseconds since 1970; a clock that was ahead once must hide nothing.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        if self.span is None:
+            newest = self._spool.live_until
+            await self._keep(Span(min(microseconds(newest), now) if newest else None))
+
+    async def resolve(self, now: int, heard_until: str, stop: asyncio.Event) -> Span | None:
+        """The open span with its beginning, which Redis knows when the spool is new.
+
+        Args:
+            now: Microseconds since 1970.
+            heard_until: As `close` takes it, should there be nothing to fetch.
+            stop: Ends the waiting for Redis.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+            Stopped: When `stop` is set while Redis is away.
+        """
+        if self.span is None or self.span.start is not None:
+            return self.span
+        read = partial(self._bus.read_field, self._bus.keys.watermark, "complete_until")
+        said = await patiently(read, stop, "Redis")
+        try:
+            start = microseconds(normal_time((said or b"").decode("ascii", "replace")))
+        except MalformedEvent:
+            if not self._first_hours:
+                await self.close((), heard_until)
+                return None
+            start = now - int(self._first_hours * HOUR)
+            await self._keep(Span(start, is_first=True))
+        else:
+            log.warning(
+                "The spool is new; going on where Redis says it was complete", since=time_of(start)
+            )
+            await self._keep(Span(min(start, now)))
+        return self.span
+
+    async def filled(self, span: Span) -> None:
+        """Say how far the open span is filled.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        await self._keep(span)
+
+    async def close(self, gaps: Sequence[Gap], heard_until: str) -> None:
+        """End the open span: what can be had is there, and these gaps stay.
+
+        Args:
+            gaps: What history could not give.
+            heard_until: Time of the newest state of the snapshot: in a quiet home nothing live
+                may follow that would say how far the history is complete.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        if gaps:
+            # First, and again after a crash between the two: the same gap is the same event.
+            events = events_of(gaps, self._home)
+            await self._spool.add(events, filtered=0, now_ms=time.time_ns() // 1_000_000)
+        kept = [*(gap for gap in self.gaps if gap not in gaps), *gaps][-REMEMBERED:]
+        heard_until = max(heard_until, self._spool.live_until)
+        facts: dict[str, str | None] = {
+            SPAN: None,
+            HELD: None,
+            GAPS: _json(kept),
+            LIVE_UNTIL: heard_until,
+        }
+        await self._spool.note(facts)
+        self.span, self.gaps = None, kept
+        self._changed.set()
+
+    async def remember(self, entities: Iterable[str]) -> None:
+        """Keep which entities there are: one that vanishes later is missed.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        now = frozenset(entities)
+        if now != self.entities:
+            await self._spool.note({ENTITIES: _json(sorted(now))})
+            self.entities = now
+
+    async def keep_telling(self, stop: asyncio.Event) -> None:
+        """Write the gaps, open and final, into the watermark until `stop` is set.
+
+        Raises:
+            Stopped: When `stop` is set while Redis is away.
+        """
+        while not stop.is_set():
+            self._changed.clear()
+            write = partial(
+                self._bus.write_hash, self._bus.keys.watermark, {"gaps": _json(self.shown())}
+            )
+            await patiently(write, stop, "Redis")
+            changed = asyncio.create_task(self._changed.wait())
+            pausing = asyncio.create_task(pause(stop, TOLD_EVERY_S))
+            await asyncio.wait([changed, pausing], return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+            pausing.cancel()
+
+    def shown(self) -> list[dict[str, object]]:
+        """The gaps for people and programs, oldest first; what is being filled comes last."""
+        told = [{**gap.shown(), "state": "final"} for gap in self.gaps]
+        if self.span is not None and self.span.start is not None and not self.span.is_first:
+            told.append(
+                {
+                    "from": time_of(self.span.start),
+                    "to": None,
+                    "reason": "being_filled",
+                    "entities": "all",
+                    "recovered": self.span.recovered,
+                    "state": "open",
+                }
+            )
+        return told
+
+    async def _keep(self, span: Span) -> None:
+        held = "" if span.start is None else time_of(span.start)
+        await self._spool.note({SPAN: _json(span), HELD: held})
+        self.span = span
+        self._changed.set()
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

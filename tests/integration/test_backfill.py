@@ -1,0 +1,412 @@
+"""Gaps are filled from a simulated home's history, and what history cannot give is said."""
+
+import asyncio
+import json
+import sqlite3
+from contextlib import asynccontextmanager, closing, suppress
+
+import msgspec
+import pytest
+
+from common.bus import Keys, connect
+from common.event import GAP, microseconds
+from common.lifecycle import Stopped
+from ingest import __main__ as ingest_room
+from ingest import backfill, history
+from ingest.config import Settings
+from ingest.simulator.oracle import read_oracle
+from ingest.simulator.server import Simulator
+from ingest.simulator.settings import Settings as HomeSettings
+from tests.fakes.until import until
+
+pytestmark = pytest.mark.integration
+
+KEYS = Keys()
+UNRECORDED = "sensor.unrecorded_wifi"
+_events = msgspec.msgpack.Decoder(list)
+
+
+class Ingest:
+    """Ingest between a simulated home and an empty Redis."""
+
+    def __init__(self, home, bus, redis_url, folder):
+        self.home = home
+        self.bus = bus
+        self.redis_url = redis_url
+        self.oracle = folder / "oracle"
+        self.spool = folder / "spool.db"
+
+    @asynccontextmanager
+    async def running(self, **changed):
+        stop = asyncio.Event()
+        settings = Settings(
+            **{
+                "redis_url": self.redis_url,
+                "worker_name": "test",
+                "ha_websocket_url": self.home.url,
+                "ha_access_token": self.home.token,
+                "ingest_spool_path": self.spool,
+                "ha_backfill_hours": 0,
+                **changed,
+            }
+        )
+        task = asyncio.create_task(ingest_room.main(settings, stop))
+        try:
+            await until(lambda: self.home.told or task.done(), what="the subscription")
+            yield task
+        finally:
+            stop.set()
+            with suppress(Stopped):
+                await task
+
+    def rows(self):
+        """(type, entity, µs, source, data) of each event of the spool."""
+        with closing(sqlite3.connect(self.spool)) as db:
+            found = [
+                event
+                for (blob,) in db.execute("SELECT events FROM batch")
+                for event in _events.decode(blob)
+            ]
+        return [(e[1], e[2], microseconds(e[3]), e[4], json.loads(e[6])) for e in found]
+
+    def spooled(self):
+        """(µs, entity) of each state change of the spool; each stands there once."""
+        keys = [(us, entity) for kind, entity, us, _, _ in self.rows() if kind == "state_changed"]
+        assert len(keys) == len(set(keys))
+        return set(keys)
+
+    def happened(self, entity_id=None, *, but=()):
+        return {
+            (change.us, change.entity_id)
+            for change in read_oracle(self.oracle)
+            if change.entity_id not in but and entity_id in (None, change.entity_id)
+        }
+
+    async def mark(self):
+        """Up to when history is complete, µs; 0: nobody knows."""
+        said = await self.bus.read_field(KEYS.watermark, "complete_until")
+        return microseconds(said.decode()) if said else 0
+
+    async def gaps(self):
+        return json.loads(await self.bus.read_field(KEYS.watermark, "gaps") or b"[]")
+
+    def facts(self):
+        with closing(sqlite3.connect(self.spool)) as db:
+            return dict(db.execute("SELECT name, value FROM fact"))
+
+    async def filled(self, within_s=30):
+        """Wait until nothing is missing but final gaps, and Redis knows."""
+
+        async def is_filled():
+            facts = self.facts()
+            told = [gap["state"] for gap in await self.gaps()]
+            return "span" not in facts and told == ["final"] * len(json.loads(facts["gaps"]))
+
+        await until(is_filled, within_s=within_s, what="that the gap is filled")
+
+    async def one_life(self, changes=100):
+        """Run, hear some changes, stop; then as many happen that nobody hears."""
+        async with self.running():
+            self.home.change(changes)
+            newest = max(us for us, _ in self.happened())
+
+            async def heard():
+                return await self.mark() == newest
+
+            await until(heard, what="the watermark")
+        self.home.change(changes)
+        self.change(UNRECORDED, 3)
+        return newest
+
+    def change(self, entity_id, times=1):
+        """Let one entity change; nobody is told."""
+        life = self.home.home.lives[entity_id]
+        for _ in range(times):
+            self.home.home.change([life], self.home.now_us(), sent=False)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(backfill, "SETTLE_S", 0.2)
+    monkeypatch.setattr(history, "RETRY_S", 0.05)
+    monkeypatch.setattr(history, "ANSWER_S", 1.0)
+
+
+@pytest.fixture
+async def home(tmp_path):
+    settings = HomeSettings(
+        rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=0.1, run="r"
+    )
+    async with Simulator(settings).serve() as living:
+        yield living
+
+
+@pytest.fixture
+async def ingest(home, redis_url, tmp_path):
+    async with connect(redis_url) as bus:
+        yield Ingest(home, bus, redis_url, tmp_path)
+
+
+async def test_what_happened_while_ingest_was_down_is_fetched_once(ingest, home):
+    """Each change that the recorder kept stands in the spool once; the watermark then moves on."""
+    last = await ingest.one_life()
+    async with ingest.running():
+        await ingest.filled()
+        assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+        assert await ingest.mark() > last
+        home.change(1)
+        newest = max(us for us, _ in ingest.happened())
+
+        async def moved_on():
+            return await ingest.mark() == newest
+
+        await until(moved_on, what="the watermark")
+    assert ingest.spooled() <= ingest.happened()
+    assert {source for *_, source, _ in ingest.rows()} == {"live", "snapshot", "backfill"}
+
+
+async def test_history_knows_the_state_before(ingest):
+    """A row of history is an event as it would have come: with the state that went before."""
+    await ingest.one_life()
+    async with ingest.running():
+        await ingest.filled()
+    states = {}
+    compared = 0
+    for kind, entity, us, source, data in sorted(ingest.rows(), key=lambda row: row[2]):
+        old = data["data"].get("old_state") if kind == "state_changed" else None
+        if source == "backfill" and old is not None:
+            compared += 1
+            assert old["state"] == states[entity], us
+        if kind == "state_changed":
+            states[entity] = data["data"]["new_state"]["state"]
+    assert compared > 10
+
+
+async def test_an_entity_that_is_not_recorded_is_a_gap_of_its_own(ingest):
+    """The gap names exactly the entities that changed without a trace, and from when to when."""
+    last = await ingest.one_life()
+    lost = {us for us, _ in ingest.happened(UNRECORDED) if us > last}
+    assert len(lost) > 1
+    async with ingest.running():
+        await ingest.filled()
+        [gap] = await ingest.gaps()
+    kept_keys = ingest.spooled()
+    kept = {us for us, entity in kept_keys if entity == UNRECORDED}
+    assert max(lost) in kept, "its last state came by the snapshot"
+    assert (gap["reason"], gap["entities"]) == ("not_recorded", [UNRECORDED])
+    assert microseconds(gap["from"]) == last
+    assert microseconds(gap["to"]) >= max(lost)
+    assert gap["recovered"] == sum(source == "backfill" for *_, source, _ in ingest.rows()) - 1
+    [(_, entity, us, source, data)] = [row for row in ingest.rows() if row[0] == GAP]
+    assert (entity, us, source) == ("", last, "backfill")
+    assert data["data"] == {key: gap[key] for key in data["data"]}
+
+
+async def test_an_unrecorded_entity_that_did_not_change_is_no_gap(ingest):
+    """Nothing is declared missing of a home in which nothing happened."""
+    await ingest.one_life()
+    async with ingest.running():
+        await ingest.filled()
+    before = ingest.spooled()
+    for _ in range(2):
+        async with ingest.running():
+            await ingest.filled()
+            assert len(await ingest.gaps()) == 1
+    assert ingest.spooled() == before
+
+
+async def test_removals_are_fetched_and_dated_as_they_are_live(ingest, home):
+    """A removal that was missed stands once, and one that came live is not doubled by history."""
+    async with ingest.running():
+        home.change(200)
+        live, missed = [name for name in sorted(home.home.lives) if name != UNRECORDED][:2]
+        home.remove(live)
+
+        async def heard():
+            return await ingest.mark() == max(us for us, _ in ingest.happened())
+
+        await until(heard, what="the watermark")
+    home.remove(missed)
+    async with ingest.running():
+        await ingest.filled()
+        assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+        assert not [gap for gap in await ingest.gaps() if gap["reason"] == "removed"]
+    removed = {
+        entity: source
+        for kind, entity, _, source, data in ingest.rows()
+        if kind == "state_changed" and data["data"]["new_state"] is None
+    }
+    assert removed == {live: "live", missed: "backfill"}
+
+
+async def test_an_entity_that_vanished_without_a_trace_is_a_gap(ingest, home):
+    """What became of an entity of which history says nothing is not known."""
+    await ingest.one_life()
+    home.remove(UNRECORDED)
+    async with ingest.running():
+        await ingest.filled()
+        [gap] = await ingest.gaps()
+        assert (gap["reason"], gap["entities"]) == ("removed", [UNRECORDED])
+    async with ingest.running():
+        await ingest.filled()
+        assert await ingest.gaps() == [gap]
+
+
+@pytest.mark.parametrize("how", ["abort", "1012"])
+async def test_a_lost_connection_is_filled_too(ingest, home, how):
+    """What happens between two connections is fetched at the second."""
+    async with ingest.running():
+        home.change(100)
+        await ingest.filled()
+        home.drop(how)
+        await until(lambda: not home.told)
+        home.change(100)
+        await until(lambda: home.told, within_s=20, what="the reconnect")
+
+        async def all_there():
+            return ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+
+        await until(all_there, within_s=20, what="what was missed")
+
+
+async def test_a_restart_of_home_assistant_is_filled(ingest, home):
+    """Asked is only when it runs again; its history then closes the gap."""
+    await ingest.one_life()
+    async with ingest.running():
+        await ingest.filled()
+        await home.restart(down_s=0.5, starting_s=1.0)
+        await until(lambda: home.told, within_s=20, what="the reconnect")
+
+        async def all_there():
+            return ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+
+        await until(all_there, within_s=20, what="what was missed")
+        await ingest.filled()
+    assert {gap["reason"] for gap in await ingest.gaps()} == {"not_recorded"}
+
+
+async def test_the_watermark_stands_still_until_the_gap_is_filled(ingest, home):
+    """While history does not answer, live events flow and the watermark keeps its place."""
+    last = await ingest.one_life()
+    home.misbehave(history="slow", history_slow_s=0.8)
+    async with ingest.running():
+        home.change(50)
+
+        async def live_events_are_there():
+            return len([row for row in ingest.rows() if row[3] == "live"]) >= 150
+
+        await until(live_events_are_there, what="live events beside a slow history")
+        assert await ingest.mark() == last
+        [gap] = await ingest.gaps()
+        assert (gap["state"], microseconds(gap["from"]), gap["to"]) == ("open", last, None)
+        home.behave()
+        await ingest.filled()
+        assert await ingest.mark() > last
+
+
+async def test_a_backfill_that_was_killed_goes_on(ingest, home):
+    """A span that is open when ingest ends is open when it starts, from the same beginning."""
+    last = await ingest.one_life()
+    home.misbehave(history="never")
+    for _ in range(2):
+        async with ingest.running():
+            home.change(50)
+
+            async def heard():
+                return max(ingest.happened()) in ingest.spooled()
+
+            await until(heard, what="the live events")
+            assert await ingest.mark() == last
+        home.change(50)
+    home.behave()
+    async with ingest.running():
+        await ingest.filled()
+        assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+    [gap] = await ingest.gaps()
+    assert microseconds(gap["from"]) == last
+
+
+@pytest.mark.parametrize("how", ["error", "never"])
+async def test_a_history_that_fails_is_a_gap_in_the_end(ingest, home, how, monkeypatch):
+    """After some tries what history did not answer is said, with all entities."""
+    monkeypatch.setattr(history, "ANSWER_S", 0.1)
+    last = await ingest.one_life()
+    home.misbehave(history=how)
+    async with ingest.running():
+        await ingest.filled()
+        gaps = {gap["reason"]: gap for gap in await ingest.gaps()}
+    assert set(gaps) == {"history_failed", "not_recorded"}
+    failed = gaps["history_failed"]
+    assert microseconds(failed["from"]) <= last
+    assert set(home.home.lives) <= set(failed["entities"])
+
+
+async def test_an_empty_history_is_noticed(ingest, home):
+    """Where history answers nothing, everything that changed is named."""
+    last = await ingest.one_life()
+    home.misbehave(history="empty")
+    async with ingest.running():
+        await ingest.filled()
+        [gap] = await ingest.gaps()
+    changed = {entity for us, entity in ingest.happened() if us > last}
+    assert (gap["reason"], set(gap["entities"])) == ("not_recorded", changed)
+
+
+async def test_a_home_without_recorder_has_one_gap(tmp_path, redis_url):
+    """Without history everybody's changes are missing, and that is said once."""
+    settings = HomeSettings(rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, recorder=False)
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest = Ingest(home, bus, redis_url, tmp_path)
+        last = await ingest.one_life()
+        async with ingest.running():
+            await ingest.filled()
+            [gap] = await ingest.gaps()
+    assert (gap["reason"], gap["entities"]) == ("recorder_absent", "all")
+    assert microseconds(gap["from"]) == last
+
+
+async def test_what_is_committed_late_comes_with_the_second_pass(tmp_path, redis_url, monkeypatch):
+    """The recorder shows the last seconds late; they are asked for again."""
+    monkeypatch.setattr(backfill, "SETTLE_S", 1.2)
+    settings = HomeSettings(rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=1.0)
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest = Ingest(home, bus, redis_url, tmp_path)
+        await ingest.one_life()
+        async with ingest.running():
+            home.change(10)
+            await ingest.filled()
+            assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+
+
+async def test_the_first_start_fetches_hours_before_it(tmp_path, redis_url):
+    """At the very first start history is fetched as far as is set, and nothing is called a gap."""
+    settings = HomeSettings(
+        rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=0.1, past_h=3.0
+    )
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest = Ingest(home, bus, redis_url, tmp_path)
+        async with ingest.running(ha_backfill_hours=2):
+            begin = max(us for us, _ in ingest.happened()) - 2 * 3_600_000_000
+
+            async def is_complete():
+                return await ingest.mark() > begin + 3_600_000_000
+
+            await until(is_complete, what="the watermark")
+            assert await ingest.gaps() == []
+            assert not [row for row in ingest.rows() if row[0] == GAP]
+        wanted = {key for key in ingest.happened(but=(UNRECORDED,)) if key[0] > begin}
+        fetched = {row[2] for row in ingest.rows() if row[3] == "backfill"}
+        assert wanted <= ingest.spooled()
+        assert min(fetched) > begin - 120_000_000
+
+
+async def test_a_lost_spool_goes_on_where_redis_knows(ingest):
+    """With a new spool, the watermark in Redis says from when on everything may be missing."""
+    await ingest.one_life()
+    for file in ingest.spool.parent.glob("spool.db*"):
+        file.unlink()
+    async with ingest.running(worker_name="other"):
+        await ingest.filled()
+        [gap] = await ingest.gaps()
+    assert gap["reason"] == "not_recorded"
+    assert "backfill" in {source for *_, source, _ in ingest.rows()}
