@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Final
@@ -53,11 +54,14 @@ async def openapi(request: Request) -> dict[str, Any]:
 
 
 @router.get("/static/{name:path}", responses=failures(404))
-async def static_file(name: Annotated[str, Path(max_length=100)]) -> Response:
-    """A file of the dashboard."""
+async def static_file(request: Request, name: Annotated[str, Path(max_length=100)]) -> Response:
+    """A file of the dashboard; one that the browser has already is not sent again."""
     if name not in _names():
         raise Refusal(404, "there is no such file")
-    return _file(name)
+    headers = {"ETag": _tag(name), "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == _tag(name):
+        return Response(status_code=304, headers=headers)
+    return _file(name, headers)
 
 
 async def login(request: Request) -> Response:
@@ -107,9 +111,14 @@ def wants_page(request: Request) -> bool:
     return request.method == "GET" and "text/html" in request.headers.get("accept", "")
 
 
-def _file(name: str) -> Response:
+def _file(name: str, headers: Mapping[str, str] | None = None) -> Response:
     suffix = name[name.rindex(".") :]
-    return Response(_text(name), media_type=_TYPES[suffix])
+    return Response(_text(name), headers=headers, media_type=_TYPES[suffix])
+
+
+@cache
+def _tag(name: str) -> str:
+    return f'"{hashlib.sha256(_text(name).encode()).hexdigest()[:32]}"'
 
 
 @cache
@@ -122,7 +131,7 @@ def _names() -> frozenset[str]:
     """The files that may be asked for; nothing else in the world is."""
     return frozenset(
         f"{folder}{entry.name}"
-        for folder, place in (("", _STATIC), ("js/", _STATIC.joinpath("js")))
-        for entry in place.iterdir()
-        if entry.name.endswith(tuple(_TYPES)) and entry.name != "login.html"
+        for folder in ("", "js/", "js/pages/", "vendor/")
+        for entry in _STATIC.joinpath(folder).iterdir()
+        if entry.name.endswith(tuple(_TYPES)) and not entry.name.endswith(".html")
     )

@@ -1,42 +1,88 @@
 // What a person should look at: the cause, and what to do.
 
-import { element, fill } from "./dom.js";
-import { number, seconds } from "./format.js";
+import { element } from "./dom.js";
+import { number, plural, seconds } from "./format.js";
 
 const LATE_S = 60;
+const SHORT_H = 6;
 
+const NAMES = { home_assistant: "Home Assistant", redis: "Redis", influxdb: "The sink" };
 const REMEDY = {
-  home_assistant: "What is missed meanwhile is fetched from its history.",
-  redis: "Events wait in the spool of ingest.",
-  influxdb: "Nothing is lost: events wait in Redis.",
+  home_assistant: "Ingest goes on trying. Check that it runs, and HA_WEBSOCKET_URL and HA_ACCESS_TOKEN; what is missed meanwhile is fetched from its history.",
+  redis: "Events wait in the spool on the disk and flow in order when it is back. Check that it runs, and REDIS_URL.",
+  influxdb: "Nothing is lost: events wait in Redis. Check that it runs, and INFLUXDB_URL and INFLUXDB_TOKEN.",
 };
 
-/** Every problem as a sentence. */
+/** Every problem: {how, cause, remedy, link: [address, text]}. */
 export function problems({ health, ledger, streams }) {
   const found = [];
+  const add = (how, cause, remedy, link) => found.push({ how, cause, remedy, link });
   for (const [stage, service] of Object.entries(health.services)) {
-    if (service.status === "unhealthy") found.push(`No worker of stage ${stage} is alive: start it.`);
+    if (service.status === "unhealthy") {
+      add("bad", `No worker of stage ${stage} is alive.`, `Start it: docker compose up -d ${stage}, or python -m ${stage}.`, ["#/workers", "Workers"]);
+    }
   }
   for (const [name, dependency] of Object.entries(health.dependencies)) {
     if (dependency.status === "down") {
-      found.push(`${name} is down: ${dependency.error ?? "no reason known"}. ${REMEDY[name] ?? ""}`);
+      add("bad", `${NAMES[name] ?? name} is down: ${dependency.error ?? "no reason known"}`, REMEDY[name] ?? "");
     }
   }
   for (const stream of streams?.streams ?? []) {
     for (const group of stream.groups) {
       if (group.lag_s > LATE_S) {
-        found.push(`${group.name} is ${seconds(group.lag_s)} behind on ${stream.key}.`);
+        add("warn", `${group.name} is ${seconds(group.lag_s)} behind on ${stream.key}.`, "Events wait, none is lost. When this grows, more come than go: look at the worker's last error.", ["#/workers", "Workers"]);
       }
     }
   }
-  if (ledger?.dead) found.push(`${number(ledger.dead)} dead letters: habus dead list shows why.`);
-  if (ledger?.unaccounted) found.push(`${number(ledger.unaccounted)} events are unaccounted for.`);
-  if (ledger?.gaps.length) found.push(`${number(ledger.gaps.length)} gaps are not yet filled.`);
+  if (ledger?.unaccounted) {
+    add("bad", `${plural(ledger.unaccounted, "event is", "events are")} unaccounted for.`, "This must not be: compare the counters below, and keep the logs.");
+  }
+  if (ledger?.lost) {
+    add("warn", `${plural(ledger.lost, "event was", "events were")} lost.`, "Somebody else deleted entries from a stream before they were settled; nobody but habus should write or trim these keys.");
+  }
+  if (ledger?.dead) {
+    add("warn", `${plural(ledger.dead, "event lies", "events lie")} among the dead letters.`, "Each has its cause; mend it, then replay.", ["#/dead", "Dead letters"]);
+  }
+  const gaps = openGaps(ledger);
+  if (gaps.length) {
+    add("warn", `${plural(gaps.length, "gap is", "gaps are")} not filled.`, "Events of these times are missing; they are fetched from Home Assistant's history where it has them.");
+  }
+  const hours = hoursLeft(health);
+  if (hours !== null && hours < SHORT_H) {
+    add("bad", `The buffer is full in ${number(hours)} hours.`, "Free memory or disk, or bring back what events wait for.");
+  }
   return found;
 }
 
-export function showAttention(seen) {
+/** Gaps that are not yet filled. */
+export const openGaps = (ledger) =>
+  (ledger?.gaps ?? []).filter((gap) => !["filled", "closed", "done"].includes(gap.status ?? gap.state ?? ""));
+
+/** Hours until what waits finds no place; null when nobody knows. */
+export const hoursLeft = (health) => health?.buffer?.hours_left ?? health?.buffer_hours ?? null;
+
+const SIGN = { bad: "✕", warn: "▲" };
+
+/** The list that stands on top of the overview. */
+export function attentionList(seen) {
   const found = problems(seen);
-  const items = found.map((text) => element("li", { class: "warn" }, `⚠ ${text}`));
-  fill("attention", ...(items.length ? items : [element("li", { class: "good" }, "✓ All clear.")]));
+  const item = ({ how, cause, remedy, link }) =>
+    element(
+      "li",
+      { class: how },
+      element("span", { class: `sign ${how}`, "aria-hidden": "true" }, SIGN[how]),
+      element(
+        "div",
+        {},
+        element("p", {}, element("strong", {}, cause)),
+        remedy && element("p", {}, remedy, " ", link && element("a", { href: link[0] }, link[1])),
+      ),
+    );
+  const clear = element(
+    "li",
+    { class: "good" },
+    element("span", { class: "sign good", "aria-hidden": "true" }, "✓"),
+    element("div", {}, element("p", {}, element("strong", {}, "All clear"), " – every event is accounted for.")),
+  );
+  return element("ul", { class: "attention", "aria-label": "What needs attention" }, found.length ? found.map(item) : clear);
 }

@@ -1,109 +1,90 @@
-// The pipeline as a picture: wide on a desk, tall on a phone.
+// The pipeline as a picture: a list that is drawn as boxes and arrows.
 
-import { drawn, fill } from "./dom.js";
+import { spark } from "./chart.js";
+import { badge, element } from "./dom.js";
 import { number, rate, seconds } from "./format.js";
+import { series } from "./history.js";
 
-const BOX = { width: 126, height: 62 };
-const WIDE = { step: 154, across: true };
-const TALL = { step: 94, across: false };
-const narrow = matchMedia("(max-width: 40rem)");
+const HOW = { healthy: "good", up: "good", degraded: "warn", unknown: "none", unhealthy: "bad", down: "bad" };
+const WARN_S = 10;
+const BAD_S = 60;
 
-const CLASS = { healthy: "good", up: "good", degraded: "warn", unknown: "", unhealthy: "bad", down: "bad" };
-const SIGN = { good: "●", warn: "▲", bad: "✕", "": "○" };
+const waiting = (group) => group.pending + (group.lag ?? 0);
 
-/** What each box says: its name, two lines, and how it is. */
+/** What waits in a stream, how old the oldest is, and whether the number is a guess. */
+export function backlog(stream) {
+  const groups = stream?.groups ?? [];
+  return {
+    waiting: groups.reduce((sum, group) => sum + waiting(group), 0),
+    isGuess: groups.some((group) => group.lag === null),
+    late: Math.max(0, ...groups.map((group) => group.lag_s)),
+  };
+}
+
+function outside(health, key, name, facts) {
+  const { status } = health.dependencies[key] ?? { status: "unknown" };
+  return { name, how: HOW[status], state: status, facts };
+}
+
+function stage(health, stats, name, word) {
+  const { status, workers } = health.services[name] ?? { status: "unhealthy", workers: [] };
+  return {
+    name,
+    how: HOW[status],
+    state: status,
+    facts: [[rate(stats?.stages[name]?.per_second), word], [number(workers.length), workers.length === 1 ? "worker" : "workers"]],
+    line: [series(name), `Events a second through ${name} since this page was opened`],
+  };
+}
+
+function stream(streams, names) {
+  const found = names.map((name) => streams?.streams.find((one) => one.name === name)).filter(Boolean);
+  const all = found.map(backlog);
+  const late = Math.max(0, ...all.map((one) => one.late));
+  const sum = all.reduce((total, one) => total + one.waiting, 0);
+  const guess = all.some((one) => one.isGuess) ? "≈ " : "";
+  return {
+    name: found[0]?.key ?? names[0],
+    isStream: true,
+    how: !found.length ? "none" : late > BAD_S ? "bad" : late > WARN_S ? "warn" : "good",
+    state: late > WARN_S ? "behind" : found.length ? "flowing" : "unknown",
+    facts: [[guess + number(found.length ? sum : null), "waiting"], [seconds(found.length ? late : null), "lag"]],
+    line: [series(`${names[0]}.waiting`), `Events waiting in ${names[0]} since this page was opened`],
+  };
+}
+
+/** What each box says, in the order in which an event meets them. */
 export function boxes({ health, ledger, streams, stats }) {
-  const stream = (name) => {
-    const found = streams?.streams.find((one) => one.name === name);
-    const groups = found?.groups ?? [];
-    const waiting = groups.reduce((sum, group) => sum + group.pending + (group.lag ?? 0), 0);
-    const late = Math.max(0, ...groups.map((group) => group.lag_s));
-    return {
-      name: found?.key ?? name,
-      lines: [`${number(waiting)} waiting`, `lag ${seconds(late)}`],
-      how: late > 60 ? "bad" : late > 10 ? "warn" : "good",
-    };
-  };
-  const outside = (key, name) => {
-    const { status } = health.dependencies[key];
-    return { name, lines: [status], how: CLASS[status] };
-  };
-  const stage = (name) => {
-    const { status, workers } = health.services[name];
-    const lines = [status, `${workers.length} alive, ${rate(stats?.stages[name]?.per_second)}`];
-    return { name, lines, how: CLASS[status], worker: true };
-  };
   return [
-    outside("home_assistant", "Home Assistant"),
-    stage("ingest"),
-    stream("raw"),
-    stage("enrich"),
-    stream("enriched"),
-    stage("store"),
-    outside("influxdb", "InfluxDB"),
+    outside(health, "home_assistant", "Home Assistant", [[number(ledger?.captured), "captured"]]),
+    stage(health, stats, "ingest", "captured"),
+    stream(streams, ["raw", "inbox"]),
+    stage(health, stats, "enrich", "enriched"),
+    stream(streams, ["enriched"]),
+    stage(health, stats, "store", "stored"),
+    outside(health, "influxdb", "Sink", [[number(ledger?.stored), "stored"]]),
     {
       name: "ha:dead",
-      lines: [`${number(ledger?.dead)} dead letters`],
+      isStream: true,
+      isBranch: true,
       how: ledger?.dead ? "warn" : "good",
-      below: true,
+      state: ledger?.dead ? "look at them" : "empty",
+      facts: [[number(ledger?.dead), "dead letters"], [number(ledger?.replayed), "replayed"], [number(ledger?.purged), "purged"]],
     },
   ];
 }
 
-function place(index, box, layout) {
-  const along = box.below ? 5 : index;
-  const aside = box.below ? 100 : 0;
-  return layout.across
-    ? { x: along * layout.step, y: aside }
-    : { x: box.below ? BOX.width + 40 : 0, y: along * layout.step };
-}
-
-function picture(box, { x, y }) {
-  const centre = x + BOX.width / 2;
-  const lines = box.lines.map((text, line) =>
-    drawn("text", { x: centre, y: y + 39 + 14 * line, class: "small" }, line ? text : `${SIGN[box.how]} ${text}`),
-  );
-  return drawn(
-    "g",
-    { class: `${box.how} ${box.worker ? "worker" : ""}` },
-    drawn("rect", { x, y, width: BOX.width, height: BOX.height, rx: box.worker ? 6 : 14 }),
-    drawn("text", { x: centre, y: y + 20, class: "name" }, box.name),
-    ...lines,
+function drawnBox(box) {
+  const fact = ([value, word]) => element("span", { class: "fact" }, element("b", {}, value), ` ${word}`);
+  const classes = [box.how, box.isStream && "stream", box.isBranch && "branch"].filter(Boolean).join(" ");
+  return element(
+    "li",
+    { class: classes },
+    element("div", {}, element("span", { class: "name" }, box.name), badge(box.how, box.state)),
+    element("div", {}, box.facts.map(fact)),
+    box.line && spark(...box.line),
   );
 }
 
-function arrow(from, to, layout, below) {
-  const path = layout.across !== Boolean(below)
-    ? `M${from.x + BOX.width},${from.y + BOX.height / 2} H${to.x - 5}`
-    : `M${from.x + BOX.width / 2},${from.y + BOX.height} V${to.y - 5}`;
-  return drawn("path", { d: path, "marker-end": "url(#tip)" });
-}
-
-export function showPipeline(seen) {
-  const layout = narrow.matches ? TALL : WIDE;
-  const all = boxes(seen);
-  const places = all.map((box, index) => place(index, box, layout));
-  const tip = drawn(
-    "marker",
-    { id: "tip", viewBox: "0 0 8 8", refX: 4, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" },
-    drawn("path", { d: "M0,0 L8,4 L0,8 Z" }),
-  );
-  const arrows = all.slice(0, -1).flatMap((_, index) =>
-    index + 1 < all.length - 1 ? [arrow(places[index], places[index + 1], layout, false)] : [],
-  );
-  arrows.push(arrow(places[5], places.at(-1), layout, true));
-  const label = all.map((box) => `${box.name}: ${box.lines.join(", ")}`).join("; ");
-  const size = layout.across
-    ? `-4 -4 ${6 * layout.step + BOX.width + 8} ${100 + BOX.height + 8}`
-    : `-4 -4 ${2 * BOX.width + 48} ${6 * layout.step + BOX.height + 8}`;
-  fill(
-    "pipeline",
-    drawn(
-      "svg",
-      { viewBox: size, class: layout.across ? "wide" : "tall", role: "img", "aria-label": label },
-      drawn("defs", {}, tip),
-      ...arrows,
-      ...all.map((box, index) => picture(box, places[index])),
-    ),
-  );
-}
+export const pipeline = (seen) =>
+  element("ol", { class: "pipeline", "aria-label": "The pipeline, from Home Assistant to the sink" }, boxes(seen).map(drawnBox));

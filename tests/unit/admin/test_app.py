@@ -297,12 +297,15 @@ async def test_a_forged_session_opens_nothing(admin, cookie):
 
 
 async def test_static_files_are_only_those_of_the_page(admin):
-    """No path leads out of the folder, and the login page is not served as a file."""
+    """No path leads out of the folder, pages are no files, and nothing is sent twice."""
     for name in ("../config.py", "%2e%2e/config.py", "js/../../app.py", "login.html", "js", ""):
         answer = await admin.client.get(f"/static/{name}")
         assert answer.status_code == 404, name
     script = await admin.client.get("/static/js/main.js")
     assert script.headers["content-type"].startswith("text/javascript")
+    known = {"if-none-match": script.headers["etag"]}
+    again = await admin.client.get("/static/js/main.js", headers=known)
+    assert (again.status_code, again.content) == (304, b"")
 
 
 async def test_pages_load_nothing_from_elsewhere(admin):

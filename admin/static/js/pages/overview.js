@@ -1,0 +1,116 @@
+// Overview: does it flow, what needs attention, where is every event.
+
+import { ask } from "../api.js";
+import { attentionList, hoursLeft, openGaps } from "../attention.js";
+import { chart, legend } from "../chart.js";
+import { badge, element, fill, section, table } from "../dom.js";
+import { moment, number, plural, seconds } from "../format.js";
+import { remember, seen as past, series } from "../history.js";
+import { backlog, pipeline } from "../pipeline.js";
+import { again } from "../poll.js";
+import { isMissing, setupCard } from "../setup.js";
+
+const EVERY_MS = 2000;
+const STAGES = ["ingest", "enrich", "store"];
+const QUESTIONS = { ledger: "ledger", streams: "streams", stats: "events/stats" };
+
+const MEANING = {
+  captured: "came",
+  stored: "stand in the sink",
+  in_flight: "on their way",
+  dead: "dead letters now",
+  filtered: "left out by your rules",
+  duplicates: "came twice",
+  purged: "deleted by a person",
+  lost: "deleted by others",
+  redelivered: "handed out again",
+};
+
+async function look() {
+  const [health, ...answers] = await Promise.all([
+    ask("health"),
+    ...Object.values(QUESTIONS).map((path) => ask(path).catch(() => null)),
+  ]);
+  const seen = { health };
+  Object.keys(QUESTIONS).forEach((name, index) => (seen[name] = answers[index]));
+  const now = Object.fromEntries(STAGES.map((stage) => [stage, seen.stats?.stages[stage]?.per_second ?? null]));
+  for (const stream of seen.streams?.streams ?? []) now[`${stream.name}.waiting`] = backlog(stream).waiting;
+  remember(Date.now(), now);
+  return seen;
+}
+
+function ledgerCard(ledger, health) {
+  if (!ledger) return element("p", { class: "muted" }, "Redis does not answer, so nobody can tell.");
+  const one = (name, value, how = "", note = MEANING[name]) =>
+    element("div", { class: how }, element("dt", {}, name.replace("_", " ")), element("dd", {}, value, element("small", {}, note)));
+  const known = Object.keys(MEANING).filter((name) => ledger[name] !== undefined);
+  const balance = ledger.unaccounted === 0 ? ["✓ 0", "good"] : [ledger.unaccounted === null ? "n/a" : `✕ ${number(ledger.unaccounted)}`, "bad"];
+  const hours = hoursLeft(health);
+  return element(
+    "dl",
+    { class: "numbers" },
+    known.map((name) => one(name, number(ledger[name]), name === "captured" ? "key" : "")),
+    one("unaccounted", balance[0], balance[1], "must be 0"),
+    hours !== null && one("buffer", `${number(hours)} h`, "", "until it is full"),
+  );
+}
+
+function gapTable(ledger) {
+  const gaps = ledger?.gaps ?? [];
+  const time = (...names) => (gap) => moment(names.map((name) => gap[name]).find(Boolean));
+  const columns = [
+    { name: "From", value: time("from", "start", "since", "start_time"), class: "nowrap" },
+    { name: "Until", value: time("until", "to", "end", "end_time"), class: "nowrap" },
+    { name: "Why", value: (gap) => gap.reason ?? gap.cause ?? gap.why, class: "wide" },
+    { name: "State", value: (gap) => gap.status ?? gap.state ?? (openGaps({ gaps: [gap] }).length ? "open" : "filled") },
+  ];
+  return section("Gaps", table("Times of which live events are missing", columns, gaps, "None."));
+}
+
+export async function show(place) {
+  const parts = Object.fromEntries(["state", "setup", "attention", "pipeline", "ledger", "gaps"].map((name) => [name, element("div")]));
+  const drawing = element("div", { class: "chart" });
+  const summary = element("p", { class: "muted" });
+  fill(
+    place,
+    element("div", { class: "head" }, element("h1", {}, "Overview"), parts.state),
+    parts.setup,
+    parts.attention,
+    section("Pipeline", parts.pipeline),
+    section("Ledger", parts.ledger),
+    section("Events a second", legend(["captured", "enriched", "stored"]), drawing, summary),
+    parts.gaps,
+  );
+  const plot = chart(drawing, STAGES.map((stage, index) => ({ label: stage, color: `series-${index + 1}` })), { height: 200, fromZero: true, least: 60 });
+  let drawn = "";
+
+  function paint(seen) {
+    const { health, ledger } = seen;
+    fill(parts.state, element("p", {}, `habus ${health.version}, up for ${seconds(health.uptime)}`));
+    fill(parts.setup, isMissing(seen) ? setupCard(seen) : []);
+    const problems = attentionList(seen);
+    // What did not change stays, so that a screen reader is not disturbed.
+    if (problems.textContent !== drawn) {
+      drawn = problems.textContent;
+      fill(parts.attention, problems);
+    }
+    fill(parts.pipeline, pipeline(seen));
+    fill(parts.ledger, ledgerCard(ledger, health));
+    fill(parts.gaps, ledger?.gaps?.length ? gapTable(ledger) : []);
+    plot.set([past.times.map((time) => time / 1000), ...STAGES.map(series)]);
+    const last = STAGES.map((stage) => `${stage} ${number(seen.stats?.stages[stage]?.per_second)}`).join(", ");
+    fill(summary, `Now, a second: ${last}. ${plural(past.times.length, "look")} since this page was opened.`);
+  }
+
+  const stop = again(async () => {
+    try {
+      paint(await look());
+    } catch (error) {
+      fill(parts.state, badge("bad", `habus does not answer: ${error.message}`));
+    }
+  }, EVERY_MS);
+  return () => {
+    stop();
+    plot.end();
+  };
+}
