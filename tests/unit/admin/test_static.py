@@ -33,7 +33,7 @@ def test_nothing_comes_from_elsewhere(path):
     """No file of ours names another host; the namespace of SVG and cited pages are only names."""
     text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
     text = re.sub(r"// Source: https://\S+", "", text)
-    hosts = {host for host in re.findall(r"https?://([\w.-]+)", text)}
+    hosts = set(re.findall(r"https?://([\w.-]+)", text))
     assert hosts <= {"homeassistant.local", "127.0.0.1"}, path
 
 
