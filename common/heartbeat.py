@@ -15,6 +15,7 @@ from common import __version__
 from common.bus.connection import Bus
 from common.errors import BusUnavailable, TransientError
 from common.event import time_of
+from common.latency import Latency
 from common.lifecycle import pause
 
 EVERY_S: Final = 5.0
@@ -37,6 +38,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
         started: ISO 8601 in UTC, as is `beat`, the time of this heartbeat.
         progress: When it last finished something; empty when never.
         counters: What it has done since it started.
+        latency: Hop → events in each bucket of `common.latency.BOUNDS_S` since it started.
         dependencies: Name → `up` or `down`, and the error where it is down.
         last_error: The last error it met; empty when none.
         spool: Of ingest: identity of the spool it has open.
@@ -51,6 +53,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     beat: str = ""
     progress: str = ""
     counters: dict[str, int] = {}
+    latency: dict[str, list[int]] = {}
     dependencies: dict[str, str] = {}
     last_error: str = ""
     spool: str = ""
@@ -75,6 +78,7 @@ class Heartbeat:
         self._started = _now()
         self._progress = ""
         self._counters: dict[str, int] = {}
+        self._latency: dict[str, Latency] = {}
         self._dependencies: dict[str, str] = {}
         self._last_error = ""
 
@@ -83,6 +87,10 @@ class Heartbeat:
         for name, number in done.items():
             self._counters[name] = self._counters.get(name, 0) + number
         self._progress = _now()
+
+    def latency(self, hop: str) -> Latency:
+        """What counts how long events take on a hop."""
+        return self._latency.setdefault(hop, Latency())
 
     def dependency(self, name: str, error: TransientError | None) -> None:
         """Say that a dependency is up (None), or down and why."""
@@ -114,6 +122,7 @@ class Heartbeat:
             "beat": _now(),
             "progress": self._progress,
             "counters": json.dumps(self._counters),
+            "latency": json.dumps({hop: taken.counts for hop, taken in self._latency.items()}),
             "dependencies": json.dumps(self._dependencies),
             "last_error": self._last_error,
             **self._extra,
@@ -145,6 +154,7 @@ def _pulse(key: str, fields: Mapping[str, bytes]) -> Pulse:
         beat=text.get("beat", ""),
         progress=text.get("progress", ""),
         counters=json.loads(text.get("counters", "{}")),
+        latency=json.loads(text.get("latency", "{}")),
         dependencies=json.loads(text.get("dependencies", "{}")),
         last_error=text.get("last_error", ""),
         spool=text.get("spool", ""),

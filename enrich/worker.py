@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
 from typing import Final
 
 from common import __version__
@@ -11,6 +12,7 @@ from common.bus.room import GO_ON_BELOW
 from common.errors import BusUnavailable, MalformedEvent, PoisonError
 from common.event import Event, time_of
 from common.heartbeat import Heartbeat
+from common.latency import ms_of_id
 from common.lifecycle import Stopped, patiently, pause
 from common.logs import OncePerMinute, logger
 from common.registry import EMPTY, Registry
@@ -45,12 +47,16 @@ async def work(  # noqa: PLR0913, PLR0917 - what it reads from, writes to, and i
     Raises:
         Stopped: When `stop` is set while Redis is away.
     """
+    latency = heartbeat.latency("raw_to_enriched")
     async for batch in raw.batches(stop):
         known = await patiently(registry, stop, "Redis")
         with watched():
             outcomes = outcomes_of(batch, known, time_of(time.time_ns() // 1000))
         await wait_for_room(room, heartbeat, stop)
         await raw.forward(batch, outcomes, enriched, stop, overfill=room.is_tight)
+        now_ms = time.time_ns() // 1_000_000
+        for _, same in groupby(batch, lambda held: held.stream):
+            latency.add_ordered(list(same), lambda held: ms_of_id(held.entry_id), now_ms)
         heartbeat.count(enriched=sum(isinstance(outcome, Event) for outcome in outcomes))
 
 

@@ -36,6 +36,7 @@ class Delivery:
         self._raw = RawStream(bus, spool.identity)
         self._rival_beats: set[str] = set()
         self._heartbeat = heartbeat
+        self._latency = heartbeat.latency("spooled_to_raw")
         self._sent = 0
 
     async def keep_sending(self, stop: asyncio.Event) -> None:
@@ -102,6 +103,8 @@ class Delivery:
                 tally = self._spool.tally
                 if rows or tally != told:  # what a rule leaves out is counted, but has no row
                     await self._raw.append(rows, tally)
+                    now_ms = time.time_ns() // 1_000_000
+                    self._latency.add_ordered(rows, lambda row: row.ms, now_ms)
                     told = tally
                     self._sent = rows[-1].seq if rows else self._sent
                     self._heartbeat.count(sent=len(rows))

@@ -1,13 +1,16 @@
 """`ha:enriched` → sink: while a write is under way the next batch gathers by itself."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 from common.bus import Consumer, Delivery
 from common.errors import PointRejected, PoisonError, WriteFailed
+from common.event import LIVE, Event
 from common.heartbeat import Heartbeat
+from common.latency import ms_of_id
 from common.lifecycle import patiently
 from common.sink import Sink
 from common.watchdog import watched
@@ -27,6 +30,7 @@ async def work(
     Raises:
         Stopped: When `stop` is set while the sink or Redis is away.
     """
+    on_stream, in_all = heartbeat.latency("enriched_to_stored"), heartbeat.latency("total")
     async for batch in enriched.batches(stop):
         with watched():
             points, refusals = points_of(batch, sink)
@@ -34,6 +38,9 @@ async def work(
         numbers = [i for i in range(len(batch)) if i not in refusals]
         refusals |= {numbers[i]: error for i, error in refused.items()}
         await enriched.settle(batch, refusals, stop)
+        now_us = time.time_ns() // 1000
+        on_stream.add_ordered(batch, lambda held: ms_of_id(held.entry_id), now_us // 1000)
+        in_all.add_times(live_times_of(batch, refusals), now_us)
         without_point = len(points) - sum(map(bool, points))
         heartbeat.count(stored=len(batch) - len(refusals), without_point=without_point, batches=1)
 
@@ -52,6 +59,15 @@ def points_of(
         except PoisonError as error:
             refusals[number] = error
     return points, refusals
+
+
+def live_times_of(batch: Sequence[Delivery], but: Container[int]) -> list[str]:
+    """Times of the events that came live, but for some: of others the age is not our doing."""
+    return [
+        held.event.time
+        for number, held in enumerate(batch)
+        if isinstance(held.event, Event) and held.event.source == LIVE and number not in but
+    ]
 
 
 async def write(

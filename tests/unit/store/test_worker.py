@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from common.bus.delivery import delivery
 from common.errors import MalformedEvent, PointRejected, SinkUnavailable, WriteFailed
+from common.latency import Latency
 from common.lifecycle import Stopped
 from store.suspicion import TRIES
 from store.worker import points_of, work, write
@@ -67,6 +68,10 @@ class FakeHeartbeat:
     def __init__(self):
         self.heard = []
         self.counted = {}
+        self.hops = {}
+
+    def latency(self, hop):
+        return self.hops.setdefault(hop, Latency())
 
     def count(self, **done):
         self.counted = done
@@ -215,4 +220,8 @@ async def test_what_is_stored_without_a_point_is_counted_apart():
     sink.point = lambda stored: b"" if stored.id == event(1).id else FakeSink.point(sink, stored)
     await work(consumer, sink, heartbeat, asyncio.Event())
     assert heartbeat.counted == {"stored": 2, "without_point": 1, "batches": 1}
+    assert {hop: sum(taken.counts) for hop, taken in heartbeat.hops.items()} == {
+        "enriched_to_stored": 3,
+        "total": 2,
+    }
     assert [(size, list(refusals)) for size, refusals in consumer.settled] == [(3, [2])]
