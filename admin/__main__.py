@@ -1,9 +1,11 @@
 """Admin by itself: `python -m admin`."""
 
 import asyncio
+import contextlib
 import socket
 import sys
 
+from admin.alerts import Limits
 from admin.app import create_app
 from admin.config import Settings
 from admin.desk import Desk
@@ -47,8 +49,23 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
                 tasks.create_task(keep_sampling(bus, desk.rates, stop))
                 tasks.create_task(keep_examining(desk, stop))
                 tasks.create_task(desk.live.end_with(stop))
+                if settings.alert_webhook_url:
+                    tasks.create_task(alert(desk, settings, stop))
                 await serve(app, listener, stop)
                 stop.set()
+
+
+async def alert(desk: Desk, settings: Settings, stop: asyncio.Event) -> None:
+    """Watch the pipeline, and send what a person should know, until `stop` is set."""
+    from admin import webhook  # noqa: PLC0415 - 2 MB for those only who want alerts
+
+    limits = Limits(lag_s=settings.alert_lag_s, buffer_hours=settings.alert_buffer_hours)
+    outbox = webhook.Outbox()
+    url = settings.alert_webhook_url.get_secret_value()
+    with contextlib.closing(webhook.Webhook(url, settings.ha_home_name)) as hook:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(webhook.keep_watching(desk, limits, outbox, stop))
+            tasks.create_task(outbox.keep_sending(hook.send, stop))
 
 
 def listen(host: str, port: int) -> socket.socket:

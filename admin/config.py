@@ -5,10 +5,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from common.config import HomeSettings, Names, SinkSettings, WorkerSettings
+from common.config import HomeSettings, Names, SinkSettings, WorkerSettings, http_url
 
 SHORTEST_TOKEN = 16
 """Characters."""
+
+
+def _address(url: SecretStr) -> SecretStr:
+    if url:
+        http_url(url.get_secret_value())
+    return url
 
 
 def _hard_to_guess(token: SecretStr) -> SecretStr:
@@ -42,4 +48,18 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
         examples=["habus.example.org"],
         description="More host names, comma-separated, under which browsers may call; addresses, "
         "names without a dot, `.local`, `.lan` and their like always work.",
+    )
+    alert_webhook_url: Annotated[SecretStr, AfterValidator(_address)] = Field(
+        default=SecretStr(""),
+        examples=["http://homeassistant.local:8123/api/webhook/a-name-that-is-hard-to-guess"],
+        description="Where alerts are POSTed as JSON: a webhook of Home Assistant, ntfy, a chat.",
+    )
+    alert_lag_s: float = Field(
+        default=300, gt=0, description="Seconds that a stage may be behind without an alert."
+    )
+    alert_buffer_hours: float = Field(
+        default=2,
+        ge=0,
+        description="Hours until Redis is full, at the present rate, below which there is an "
+        "alert; the spool on disk comes on top.",
     )

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,10 +16,11 @@ from admin.live import Live
 from admin.rates import Rates
 from common import __version__
 from common.bus import Audit, Bus, DeadLetters, Filter, StreamInfo, Streams
+from common.bus.server import ServerInfo, describe
 from common.errors import BusUnavailable
 from common.event import Event, time_of
 from common.heartbeat import Pulse, read_pulses
-from common.ledger import Ledger, read_ledger
+from common.ledger import COUNTERS, Ledger, read_ledger
 from common.registry import EMPTY, Registry
 from common.sink import Sink
 
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """All numbers of the pipeline, read together; without Redis only that it is away."""
+    """All numbers of the pipeline, read together; without Redis only that it is away.
+
+    Attributes:
+        reasons: Stage and reason → dead letters now.
+        per_second: Counter of the ledger → events a second in the last minute, where known.
+    """
 
     redis_error: str | None = None
     weaknesses: Sequence[Weakness] | None = None
@@ -36,6 +42,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     streams: Sequence[StreamInfo] = ()
     ledger: Ledger | None = None
     gaps: Sequence[dict[str, Any]] = ()
+    server: ServerInfo | None = None
+    reasons: Mapping[tuple[str, str], int] = {}
+    per_second: Mapping[str, float] = {}
 
 
 @dataclass(slots=True)
@@ -93,6 +102,13 @@ class Desk:
                 streams=[await self.streams.info(name) for name in self.bus.keys.streams],
                 ledger=await read_ledger(self.bus),
                 gaps=await self.gaps(),
+                server=await describe(self.bus),
+                reasons=await self._reasons(),
+                per_second={
+                    name: rate
+                    for name in COUNTERS
+                    if (rate := self.rates.per_second(name)) is not None
+                },
             )
         except BusUnavailable as error:
             return Overview(redis_error=str(error))
@@ -144,6 +160,13 @@ class Desk:
     def now(self) -> str:
         """The time, ISO 8601 in UTC."""
         return time_of(time.time_ns() // 1000)
+
+    async def _reasons(self) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        for group in await self.letters.groups(Filter()):
+            key = group.cause.stage, group.cause.reason
+            found[key] = found.get(key, 0) + group.count
+        return found
 
     async def _pulses(self) -> tuple[list[Pulse], str | None]:
         try:

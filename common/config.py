@@ -60,7 +60,12 @@ def _schema_of_sink(value: str, others: ValidationInfo) -> str:
     return value
 
 
-def _http_url(value: str) -> str:
+def http_url(value: str) -> str:
+    """Return the address without a slash at its end.
+
+    Raises:
+        ValueError: When it is none of HTTP.
+    """
     try:
         url = urlsplit(value)
         _ = url.port
@@ -147,8 +152,9 @@ class Settings(BaseSettings):
             if is_secret(field)
         }
         for name in type(self).model_fields:
-            if name.endswith("_url"):
-                password = urlsplit(getattr(self, name)).password or ""
+            url = getattr(self, name)
+            if name.endswith("_url") and isinstance(url, str):
+                password = urlsplit(url).password or ""
                 texts |= {password, unquote(password)}
         return texts - {""}
 
@@ -221,7 +227,7 @@ class SinkSettings(Settings):
         description="Shape of the points in InfluxDB: habus's own, or that of Home Assistant's "
         "`influxdb`.",
     )
-    influxdb_url: Annotated[str, AfterValidator(_http_url)] = Field(
+    influxdb_url: Annotated[str, AfterValidator(http_url)] = Field(
         default="http://127.0.0.1:8086", description="InfluxDB."
     )
     influxdb_token: SecretStr = Field(

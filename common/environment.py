@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 NAMES = (
     "ADMIN_ALLOWED_HOSTS", "ADMIN_HOST", "ADMIN_PORT", "ADMIN_TOKEN", "ADMIN_TOKEN_PATH",
+    "ALERT_BUFFER_HOURS", "ALERT_LAG_S", "ALERT_WEBHOOK_URL",
     "BUS_MAX_DELIVERIES", "BUS_PREFIX", "BUS_RETENTION_HOURS",
     "HA_ACCESS_TOKEN", "HA_BACKFILL_HOURS", "HA_CA_FILE", "HA_EVENT_TYPES", "HA_EXCLUDE_DOMAINS",
     "HA_EXCLUDE_ENTITIES", "HA_EXCLUDE_ENTITY_GLOBS", "HA_HOME_NAME", "HA_INCLUDE_DOMAINS",
@@ -27,7 +28,7 @@ NAMES = (
 )  # fmt: skip
 """Every setting of every room: one `.env` serves all, and each room knows the others' names."""
 
-FROM_FILES = ("ADMIN_TOKEN", "HA_ACCESS_TOKEN", "INFLUXDB_TOKEN", "REDIS_URL")
+FROM_FILES = ("ADMIN_TOKEN", "ALERT_WEBHOOK_URL", "HA_ACCESS_TOKEN", "INFLUXDB_TOKEN", "REDIS_URL")
 """Settings that may stand in a file that NAME_FILE names."""
 
 PREFIXES = tuple({name.partition("_")[0] + "_" for name in NAMES} | {"ENRICH_"})

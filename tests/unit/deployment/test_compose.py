@@ -336,7 +336,7 @@ def test_secrets_are_asked_for_or_made():
         for name, field in settings.model_fields.items()
         if is_secret(field)
     }
-    assert secret == {"HA_ACCESS_TOKEN", "INFLUXDB_TOKEN", "ADMIN_TOKEN"}
+    assert secret == {"HA_ACCESS_TOKEN", "INFLUXDB_TOKEN", "ADMIN_TOKEN", "ALERT_WEBHOOK_URL"}
     assert all(told_in_example()[name][0] == "" for name in secret)
     for name, _, default in VARIABLE.findall(TEXT):
         assert name not in secret or default in {"", "set it in .env"}
