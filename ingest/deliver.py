@@ -38,6 +38,7 @@ class Delivery:
         self._heartbeat = heartbeat
         self._latency = heartbeat.latency("spooled_to_raw")
         self._sent = 0
+        self._opened_with: Tally | None = spool.tally
 
     async def keep_sending(self, stop: asyncio.Event) -> None:
         """Send until `stop` is set, then what is left; waits while Redis is away.
@@ -65,15 +66,42 @@ class Delivery:
             await pause(stop, TRIM_EVERY_S)
 
     async def _resume(self) -> int:
-        """Ask the stream for its last id; return the number of the row it belongs to."""
+        """Ask the stream how far it is; return the number of the row it belongs to."""
         owner = await self._raw.owner()
-        if owner != self._spool.identity:
-            if owner is not None:
-                await self._refuse_while_alive(owner)
-                log.warning("Taking over the stream from a spool that is gone", spool=owner)
-            # Our ids are lifted before the stream is ours: a crash between the two is harmless.
-            await self._spool.follow(await self._raw.position(), ours=False)
-        return await self._spool.follow(await self._raw.own(), ours=True)
+        if owner not in (None, self._spool.identity):
+            await self._refuse_while_alive(owner)
+            log.warning("Taking over the stream from a spool that is gone", spool=owner)
+        position = await self._raw.position()
+        sent = await self._sent_until(position)
+        # Our ids are lifted before the stream is ours: a crash between the two is harmless.
+        await self._spool.lift(sent, position)
+        await self._raw.own(position, self._opened_with)
+        self._opened_with = None
+        return sent
+
+    async def _sent_until(self, position: tuple[int, int]) -> int:
+        """Number of the last row that the stream has; 0 when it has, or had, none that we know.
+
+        Where the position is no row of ours (the spool or Redis is from a backup, or somebody
+        else wrote the stream), our newest row in the stream is looked for: rows were appended
+        in order, so all before it were appended too, and none after it.
+        """
+        if self._spool.holds(*position):
+            return position[1]
+        sent = 0
+        oldest = await self._raw.oldest()
+        numbers = self._spool.numbers_from(*oldest) if oldest else range(0)
+        while numbers:
+            middle = (numbers.start + numbers.stop) // 2
+            row = self._spool.newest_event(range(numbers.start, middle + 1))
+            if row is None:  # letters, which leave no trace in the stream
+                numbers = range(middle + 1, numbers.stop)
+            elif await self._raw.holds(row):
+                sent = row.seq
+                numbers = range(middle + 1, numbers.stop)
+            else:
+                numbers = range(numbers.start, row.seq)
+        return sent
 
     async def _refuse_while_alive(self, owner: str) -> None:
         """Return when the ingest that wrote the stream is gone.

@@ -3,9 +3,9 @@
 import asyncio
 import fcntl
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,22 @@ class Disk:
         """
         with translated():
             return self.reader.execute(question, values).fetchall()
+
+    def each(self, question: str, *values: object) -> Generator[Any, None, None]:
+        """Yield the rows that answer a question, read one by one; close it when done.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        with translated():
+            cursor = self.reader.execute(question, values)
+        with closing(cursor):
+            while True:
+                with translated():
+                    row = cursor.fetchone()
+                if row is None:
+                    return
+                yield row
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[sqlite3.Connection]:

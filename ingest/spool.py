@@ -4,17 +4,18 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from common.bus import Row, Tally
 from common.bus.entry import Field
 from common.event import LIVE, SNAPSHOT, Event, microseconds
+from ingest.batch import events_in, packed, unpacked
 from ingest.disk import AlreadyThere, Disk, open_disk, to_its_end, translated
 
 IN_MEMORY: Final = 5_000
@@ -47,6 +48,7 @@ CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last 
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?)"
 _NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 HELD: Final = "held"
 """Fact: the time at which `complete_until` stands still; absent where it moves on."""
@@ -58,9 +60,6 @@ _REMEMBER_LATEST: Final = """
 INSERT INTO latest VALUES (?, ?) ON CONFLICT DO UPDATE SET time = max(time, excluded.time)
 """
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_events = msgspec.msgpack.Decoder(list[Event]).decode
-_decode_letters = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
 _Record = tuple[Event, list[Field]]
 """An event, and the flat fields of the dead letter that it becomes, if it does."""
 _NO_LETTER: Final[list[Field]] = []
@@ -179,7 +178,7 @@ class Spool:
             else:
                 self._facts[name] = value
         self.live_until = max(self.live_until, self._facts.get(LIVE_UNTIL, ""))
-        self.tally = msgspec.structs.replace(self.tally, complete_until=self._complete_until())
+        self.tally = replace(self.tally, complete_until=self._complete_until())
         self._more.set()
 
     def _complete_until(self, live_until: str = "") -> str:
@@ -200,11 +199,10 @@ class Spool:
         if self._fresh and self._fresh[0].seq == seq + 1:
             return list(islice(self._fresh, limit))
         rows: list[Row] = []
-        with translated():
-            for batch in self._disk.reader.execute(
-                "SELECT last, ms, events, letters FROM batch WHERE last > ? ORDER BY last", (seq,)
-            ):
-                rows += (row for row in _rows(*batch) if row.seq > seq)
+        found = self._disk.each("SELECT * FROM batch WHERE last > ? ORDER BY last", seq)
+        with closing(found):
+            for batch in found:
+                rows += (row for row in unpacked(*batch) if row.seq > seq)
                 if len(rows) >= limit:
                     break
         return rows[:limit]
@@ -213,34 +211,71 @@ class Spool:
         """Return when something was added since the last `after`."""
         await self._more.wait()
 
-    async def follow(self, position: tuple[int, int], *, ours: bool) -> int:
-        """Return the number after which rows are to be sent to a stream.
+    def holds(self, ms: int, seq: int) -> bool:
+        """Whether a row has this entry id.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        return 0 < seq <= self._last_seq and self._ms_of(seq) == ms
+
+    def numbers_from(self, ms: int, seq: int) -> range:
+        """Numbers of the rows whose entry ids are not below this one.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        [(below, until)] = self._disk.ask(
+            "SELECT (SELECT max(last) FROM batch WHERE ms < ?), "
+            "(SELECT max(last) FROM batch WHERE ms <= ?)",
+            *(ms, ms),
+        )
+        first = max((below or 0) + 1, min(seq, (until or 0) + 1))
+        return range(first, self._last_seq + 1)
+
+    def newest_event(self, numbers: range) -> Row | None:
+        """The last row with one of these numbers that is no letter.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        found = self._disk.each(
+            "SELECT * FROM batch WHERE last >= ? AND "
+            "last <= (SELECT min(last) FROM batch WHERE last >= ?) ORDER BY last DESC",
+            *(numbers.start, numbers.stop - 1),
+        )
+        with closing(found):
+            for batch in found:
+                for row in reversed(unpacked(*batch)):
+                    if row.seq in numbers and not row.letter:
+                        return row
+        return None
+
+    async def lift(self, sent: int, position: tuple[int, int]) -> None:
+        """See to it that rows after `sent`, and all to come, have ids above a position.
 
         Args:
+            sent: Number up to which rows stand in the stream.
             position: Last (ms, seq) in the stream.
-            ours: Whether this spool is known to have written it. Where it did not, all rows
-                are to be sent, and their ids are made larger than the stream's last one.
 
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
         ms, seq = position
-        if ours or self._holds(ms, seq):
+        async with self._disk.transaction() as writer:
+            next_one = "SELECT * FROM batch WHERE last > ? ORDER BY last LIMIT 1"
+            batch = writer.execute(next_one, (sent,)).fetchone()
+            if batch and (batch[1], sent + 1) <= position:
+                kept = [row for row in unpacked(*batch) if row.seq <= sent]
+                if kept:  # what was sent keeps its ids: its batch becomes two
+                    rest = [row for row in unpacked(*batch) if row.seq > sent]
+                    writer.executemany(_KEEP, (packed(kept), packed(rest)))
+                lifted = "UPDATE batch SET ms = ? WHERE last > ? AND ms <= ?"
+                writer.execute(lifted, (ms + 1, sent, ms))
+                self._last_ms = max(self._last_ms, ms + 1)
+                self._fresh.clear()
             # Where the stream's number is above ours only a later time is above its last id.
             self._last_ms = max(self._last_ms, ms + (seq > self._last_seq))
-            seq = min(seq, self._last_seq)
-            if self._ms_of(seq) <= ms:
-                return seq
-            below = self._disk.ask(
-                "SELECT last FROM batch WHERE last < ? AND ms <= ? ORDER BY last DESC LIMIT 1",
-                *(seq, ms),
-            )
-            return below[0][0] if below else 0
-        async with self._disk.transaction() as writer:
-            writer.execute("UPDATE batch SET ms = ? WHERE ms <= ?", (ms + 1, ms))
-        self._last_ms = max(self._last_ms, ms + 1)
-        self._fresh.clear()
-        return 0
 
     async def trim(self, sent: int, older_than_ms: int, max_bytes: int) -> int:
         """Delete old batches that were sent, and younger ones while the file is too large.
@@ -283,7 +318,7 @@ class Spool:
         keys: list[tuple[str, str]] = []
         latest: dict[str, str] = {}
         for (blob,) in writer.execute("SELECT events FROM batch WHERE last <= ?", (until,)):
-            for event in _decode_events(blob):
+            for event in events_in(blob):
                 keys.append((event.time, event.id))
                 latest[event.entity_id] = max(event.time, latest.get(event.entity_id, ""))
         latest.pop("", None)
@@ -308,15 +343,7 @@ class Spool:
         keys = [(row.event.time, row.event.id) for row in rows]
         self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", keys)
         for start in range(0, len(rows), IN_ONE_BATCH):
-            some = rows[start : start + IN_ONE_BATCH]
-            letters = {row.seq: row.letter for row in some if row.letter}
-            self._disk.writer.execute(
-                "INSERT INTO batch VALUES (?, ?, ?, ?)",
-                (
-                    *(some[-1].seq, ms, _encode([row.event for row in some])),
-                    _encode(letters) if letters else None,
-                ),
-            )
+            self._disk.writer.execute(_KEEP, packed(rows[start : start + IN_ONE_BATCH]))
         return rows
 
     def _unknown(self, records: list[_Record]) -> list[_Record]:
@@ -330,7 +357,7 @@ class Spool:
 
     def _newest_live(self) -> str:
         for (blob,) in self._disk.writer.execute("SELECT events FROM batch ORDER BY last DESC"):
-            if times := [event.time for event in _decode_events(blob) if event.source == LIVE]:
+            if times := [event.time for event in events_in(blob) if event.source == LIVE]:
                 return max(times)
         return ""
 
@@ -339,23 +366,10 @@ class Spool:
         latest = self._disk.ask("SELECT time FROM latest WHERE entity_id = ?", event.entity_id)
         return not latest or bool(event.time > latest[0][0])
 
-    def _holds(self, ms: int, seq: int) -> bool:
-        return 0 < seq <= self._last_seq and self._ms_of(seq) == ms
-
     def _ms_of(self, seq: int) -> int:
         """First part of the entry id of an event, or of the first after it; 0 where none is."""
         found = self._disk.ask("SELECT ms FROM batch WHERE last >= ? ORDER BY last LIMIT 1", seq)
         return found[0][0] if found else 0
-
-
-def _rows(last: int, ms: int, events: bytes, letters: bytes | None) -> list[Row]:
-    """Unpack a batch."""
-    decoded = _decode_events(events)
-    of = _decode_letters(letters) if letters else {}
-    return [
-        Row(seq, ms, event, of.get(seq, _NO_LETTER))
-        for seq, event in enumerate(decoded, last - len(decoded) + 1)
-    ]
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from common.bus.keys import Keys
+from common.bus.kinds import wrong_kinds
 from common.bus.script import Scripts
 from common.errors import BusUnavailable, InvalidSetting
 
@@ -24,8 +25,12 @@ ANSWER_TIMEOUT_S = 8.0
 
 _WAITS = (
     *("MISCONF", "LOADING", "BUSY ", "UNBLOCKED", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN"),
-    *("READONLY", "OOM", "WRONGTYPE", "TRYAGAIN", "UNKILLABLE"),
+    *("READONLY", "OOM", "TRYAGAIN", "UNKILLABLE"),
 )
+
+
+class _WrongKind(BusUnavailable):
+    """A key holds something else than what the command is for."""
 
 
 class Bus:
@@ -48,8 +53,11 @@ class Bus:
             BusUnavailable: When Redis does not answer, or refuses for now.
             redis.exceptions.ResponseError: When Redis refuses for another reason.
         """
-        with translated():
-            return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+        try:
+            with translated():
+                return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+        except _WrongKind as error:
+            raise await self._named(error) from error
 
     async def commands(self, *commands: tuple[Any, ...], atomic: bool = False) -> list[Any]:
         """Send several commands in one go; with `atomic` none runs between them.
@@ -57,12 +65,15 @@ class Bus:
         Raises:
             BusUnavailable: When Redis does not answer, or refuses for now.
         """
-        with translated():
-            async with self._redis.pipeline(transaction=atomic) as pipe:
-                for words in commands:
-                    pipe.execute_command(*words)
-                replies: list[Any] = await pipe.execute()
-                return replies
+        try:
+            with translated():
+                async with self._redis.pipeline(transaction=atomic) as pipe:
+                    for words in commands:
+                        pipe.execute_command(*words)
+                    replies: list[Any] = await pipe.execute()
+                    return replies
+        except _WrongKind as error:
+            raise await self._named(error) from error
 
     async def run(self, script: str, keys: Sequence[str], *args: Any) -> Any:  # noqa: ANN401
         """Run a script of the folder `scripts`.
@@ -71,8 +82,16 @@ class Bus:
             BusUnavailable: When Redis does not answer, or refuses for now.
             redis.exceptions.ResponseError: When Redis or the script refuses for another reason.
         """
+        try:
+            with translated():
+                return await self._scripts.run(script, keys, *args)
+        except _WrongKind as error:
+            raise await self._named(error) from error
+
+    async def _named(self, error: BusUnavailable) -> BusUnavailable:
+        """The same error with the name of the key, and what to do about it."""
         with translated():
-            return await self._scripts.run(script, keys, *args)
+            return BusUnavailable(await wrong_kinds(self._redis, self.keys) or str(error))
 
     async def ping(self) -> None:
         """Return when Redis answers.
@@ -189,6 +208,9 @@ def translated() -> Iterator[None]:
         raise BusUnavailable(message) from error
     except redis_errors.ResponseError as error:
         text = str(error)
+        if "WRONGTYPE" in text:
+            message = f"Redis refuses: {text}"
+            raise _WrongKind(message) from error
         if isinstance(error, redis_errors.OutOfMemoryError | redis_errors.ReadOnlyError) or any(
             word in text for word in _WAITS
         ):

@@ -67,39 +67,68 @@ class RawStream:
         return owner.decode() if owner else None
 
     async def position(self) -> tuple[int, int]:
-        """Return the last position (ms, seq) that anybody wrote, without becoming the writer.
+        """Return the position (ms, seq) of the stream without becoming its writer.
 
         Raises:
             BusUnavailable: When Redis does not answer.
         """
-        seen = await self._bus.read_field(self._keys.watermark, "position")
+        fields = ("position", "tail")
+        position, tail = await self._bus.command("HMGET", self._keys.watermark, *fields)
         try:
             stream = await self._bus.command("XINFO STREAM", self._keys.raw)
         except redis_errors.ResponseError as error:
             if "no such key" not in str(error):
                 raise
-            stream = {"last-generated-id": b"0-0"}
-        return max(_pair(entry_id) for entry_id in (stream["last-generated-id"], seen or b"0-0"))
+            return (0, 0)
+        last: bytes = stream["last-generated-id"]
+        return _pair(position if position and tail == last else last)
 
-    async def own(self) -> tuple[int, int]:
-        """Become the writer of the stream; return the last position (ms, seq) in it.
-
-        What the spool holds above it is to be sent: after a lost answer, or when Redis was
-        restarted, emptied, or lost its tail. To be called after every BusUnavailable.
+    async def oldest(self) -> tuple[int, int] | None:
+        """Return (ms, seq) of the first entry that stands in the stream; None when none does.
 
         Raises:
             BusUnavailable: When Redis does not answer.
         """
+        entries = await self._bus.command("XRANGE", self._keys.raw, "-", "+", "COUNT", 1)
+        return _pair(entries[0][0]) if entries else None
+
+    async def holds(self, row: Row) -> bool:
+        """Whether the event of a row stands in the stream under the row's entry id.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        entry_id = f"{row.ms}-{row.seq}"
+        entries = await self._bus.command("XRANGE", self._keys.raw, entry_id, entry_id)
+        return bool(entries) and entries[0][1].get(b"id") == row.event.id.encode()
+
+    async def own(
+        self, expected: tuple[int, int] | None = None, tally: Tally | None = None
+    ) -> tuple[int, int]:
+        """Become the writer of the stream; return the position (ms, seq) in it.
+
+        What the spool holds above it is to be sent: after a lost answer, or when Redis was
+        restarted, emptied, or lost its tail. To be called after every BusUnavailable.
+
+        Args:
+            expected: What `position` said; the stream must not have moved since.
+            tally: With what the spool was opened, when this is the first time since: where it
+                is less than was told before, the spool is from a backup and counts on from there.
+
+        Raises:
+            BusUnavailable: When Redis does not answer, or the stream is not where expected.
+        """
         await self._bus.write_hash(self._keys.watermark, {"spool": self._spool})
-        self._position = ""
-        return await self._append("", "", "")
+        self._position = "" if expected is None else "{}-{}".format(*expected)
+        counts = ("", "") if tally is None else (tally.filtered, tally.duplicates)
+        return await self._append(*counts, "")
 
     async def append(self, rows: Sequence[Row], tally: Tally) -> tuple[int, int]:
         """Append rows above the position, count them, and return the new position (ms, seq).
 
         Raises:
-            BusUnavailable: When Redis does not answer, is full, or lies behind what it said
-                before; go on with `own`.
+            BusUnavailable: When Redis does not answer, is full, or the stream is not where it
+                was; go on with `position` and `own`.
             SpoolInUse: When another spool writes the stream now.
         """
         args: list[Field] = []
@@ -121,6 +150,9 @@ class RawStream:
             text = str(error)
             if "BEHIND" in text:
                 message = f"Redis lost entries that it had: {text}"
+                raise BusUnavailable(message) from error
+            if "AHEAD" in text:
+                message = f"somebody else wrote to {self._keys.raw}, which is ingest's: {text}"
                 raise BusUnavailable(message) from error
             if "NOTOWNER" in text:
                 message = (

@@ -1,20 +1,22 @@
 """From a real spool to a real Redis."""
 
 import asyncio
-from contextlib import suppress
+import shutil
+import sqlite3
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from common.bus import INGEST, Keys, RawStream, connect
 from common.errors import BusUnavailable, SpoolInUse
-from common.heartbeat import Heartbeat
+from common.heartbeat import Heartbeat, read_pulses
 from common.ledger import read_ledger
 from common.lifecycle import Stopped
 from ingest import deliver as deliver_module
 from ingest import spool as spool_module
 from ingest.deliver import Delivery
 from ingest.spool import open_spool
-from tests.fakes.bus import START_MS, append, event, field_values
+from tests.fakes.bus import START_MS, append, event, field_values, letter_row
 from tests.fakes.lossy_proxy import LossyProxy
 from tests.fakes.until import until
 
@@ -35,20 +37,20 @@ async def spool(tmp_path):
         yield opened
 
 
-async def add(spool, *numbers):
-    await spool.add([event(n) for n in numbers], filtered=1, now_ms=START_MS)
+async def add(spool, *numbers, now_ms=START_MS):
+    await spool.add([event(n) for n in numbers], filtered=1, now_ms=now_ms)
 
 
 def delivery(spool, bus):
     return Delivery(spool, bus, Heartbeat(bus, INGEST, "me", {"spool": spool.identity}))
 
 
-async def send_all(spool, bus):
+async def send_all(spool, bus, work=None):
     """Let a delivery run until it has sent what there is."""
     stop = asyncio.Event()
     stop.set()
     async with asyncio.timeout(20):
-        await delivery(spool, bus).keep_sending(stop)
+        await (work or delivery(spool, bus)).keep_sending(stop)
 
 
 async def stands(bus, event_id):
@@ -138,6 +140,154 @@ async def test_a_takeover_whose_answer_was_lost_loses_nothing(redis_url, spool, 
         stop.set()
         await sending
     assert await field_values(bus, KEYS.raw, "id") == ids(*range(1, 51), 100, 101, 102)
+
+
+async def test_an_entry_of_somebody_else_hides_nothing(spool, bus, monkeypatch):
+    """An entry added by hand, with a later id than our next ones, does not swallow them."""
+    monkeypatch.setattr(deliver_module, "APPENDED_AT_ONCE", 2)
+    await add(spool, 1, 2)
+    stop = asyncio.Event()
+    sending = asyncio.create_task(delivery(spool, bus).keep_sending(stop))
+    await until(lambda: stands(bus, event(2).id))
+    await bus.command("XADD", KEYS.raw, f"{START_MS + 10**6}-0", "id", "by hand")
+    await add(spool, 3, 4, 5)
+    await until(lambda: stands(bus, event(5).id))
+    stop.set()
+    await sending
+    assert await field_values(bus, KEYS.raw, "id") == [*ids(1, 2), "by hand", *ids(3, 4, 5)]
+
+
+@asynccontextmanager
+async def opened(path, backup):
+    """A spool from a backup."""
+    shutil.copy(backup, path)
+    async with open_spool(path) as spool:
+        yield spool
+
+
+async def backup_of(spool, path):
+    """Back the spool up as a NAS does: file and log at one instant, here in one file."""
+    copy = sqlite3.connect(path)
+    spool._disk.reader.backup(copy)
+    copy.close()
+    return path
+
+
+async def test_a_spool_from_a_backup_sends_nothing_twice_and_loses_nothing_new(tmp_path, bus):
+    """Older than Redis, and with a clock that went back: what is new comes after all there is."""
+    async with open_spool(tmp_path / "spool.db") as spool:
+        await add(spool, 1, 2, 3)
+        await send_all(spool, bus)
+        backup = await backup_of(spool, tmp_path / "backup.db")
+        await add(spool, *range(4, 30))
+        await send_all(spool, bus)
+    async with opened(tmp_path / "new.db", backup) as spool:
+        work = delivery(spool, bus)
+        await add(spool, 31, 32, now_ms=START_MS - 1000)
+        await send_all(spool, bus, work)
+        await add(spool, 33, now_ms=START_MS - 1000)
+        await send_all(spool, bus, work)
+    assert await field_values(bus, KEYS.raw, "id") == ids(*range(1, 30), 31, 32, 33)
+    ledger = await read_ledger(bus)
+    assert (ledger.captured, ledger.filtered, ledger.unaccounted) == (32 + 4, 4, 0)
+
+
+async def test_a_newer_backup_after_an_older_one_is_sent_as_far_as_it_was_not(tmp_path, bus):
+    """Rows that were spooled and not sent are sent, though the stream has later ones since."""
+    async with open_spool(tmp_path / "spool.db") as spool:
+        await add(spool, 1, 2)
+        await send_all(spool, bus)
+        older = await backup_of(spool, tmp_path / "older.db")
+        await add(spool, 3, 4)
+        newer = await backup_of(spool, tmp_path / "newer.db")
+    async with opened(tmp_path / "a.db", older) as spool:
+        await add(spool, *range(10, 20), now_ms=START_MS + 50)
+        await send_all(spool, bus)
+    async with opened(tmp_path / "b.db", newer) as spool:
+        await send_all(spool, bus)
+    assert await field_values(bus, KEYS.raw, "id") == ids(1, 2, *range(10, 20), 3, 4)
+
+
+async def test_letters_are_looked_past_when_the_newest_common_row_is_sought(tmp_path, bus):
+    """Dead letters leave no trace in the stream; what stands there is found all the same."""
+    unreadable = [(row.event, row.letter) for row in map(letter_row, range(50, 60))]
+    async with open_spool(tmp_path / "spool.db") as spool:
+        await add(spool, 1, 2)
+        await spool.add([], unreadable, filtered=0, now_ms=START_MS)
+        await add(spool, 3)
+        await send_all(spool, bus)
+        backup = await backup_of(spool, tmp_path / "backup.db")
+        await add(spool, 4)
+        await send_all(spool, bus)
+    async with opened(tmp_path / "new.db", backup) as spool:
+        await add(spool, 5, now_ms=START_MS + 9)
+        await send_all(spool, bus)
+    assert await field_values(bus, KEYS.raw, "id") == ids(1, 2, 3, 4, 5)
+    assert await bus.command("XLEN", KEYS.dead) == 10
+
+
+async def test_a_redis_from_a_backup_gets_what_it_lacks(spool, bus):
+    """Older than the spool: what it has is not sent again, the rest is."""
+    await add(spool, 1, 2)
+    await send_all(spool, bus)
+    kept = {key: await bus.command("DUMP", key) for key in (KEYS.raw, KEYS.watermark, KEYS.ledger)}
+    await add(spool, 3, 4)
+    await send_all(spool, bus)
+    for key, dump in kept.items():
+        await bus.command("RESTORE", key, 0, dump, "REPLACE")
+    await send_all(spool, bus)
+    assert await field_values(bus, KEYS.raw, "id") == ids(1, 2, 3, 4)
+    ledger = await read_ledger(bus)
+    assert (ledger.captured, ledger.filtered, ledger.unaccounted) == (6, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "gone", [(KEYS.raw,), (KEYS.watermark,), (KEYS.ledger,), (KEYS.raw, KEYS.watermark)]
+)
+async def test_keys_that_are_deleted_under_load_lose_nothing(spool, bus, gone):
+    """Whichever key goes: each event is in the stream once, and each letter was buried once."""
+    unreadable = letter_row(50)
+    await add(spool, 1, 2)
+    await spool.add([], [(unreadable.event, unreadable.letter)], filtered=0, now_ms=START_MS)
+    await add(spool, 3)
+    stop = asyncio.Event()
+    sending = asyncio.create_task(delivery(spool, bus).keep_sending(stop))
+    await until(lambda: stands(bus, event(3).id))
+    await bus.command("DEL", *gone)
+    await add(spool, 4)
+    await until(lambda: stands(bus, event(4).id))
+    stop.set()
+    await sending
+    assert await field_values(bus, KEYS.raw, "id") == ids(1, 2, 3, 4)
+    letters = await bus.command("XLEN", KEYS.dead)
+    assert letters == 1 + (gone == (KEYS.raw, KEYS.watermark))
+
+
+@pytest.mark.parametrize("key", [KEYS.raw, KEYS.watermark, KEYS.ledger, KEYS.dead])
+async def test_a_key_of_a_wrong_type_is_named_and_waited_for(spool, bus, key):
+    """Nothing is appended until the key is gone; the heartbeat says which, and what to do."""
+    unreadable = letter_row(2)
+    await bus.command("SET", key, "by hand")
+    await spool.add(
+        [event(1)], [(unreadable.event, unreadable.letter)], filtered=3, now_ms=START_MS
+    )
+    stop = asyncio.Event()
+    heartbeat = Heartbeat(bus, INGEST, "me", {"spool": spool.identity})
+    sending = asyncio.create_task(Delivery(spool, bus, heartbeat).keep_sending(stop))
+
+    async def told():
+        await heartbeat.beat()
+        [pulse] = await read_pulses(bus, INGEST)
+        return f"RENAME {key} {key}:old" in pulse.dependencies.get("redis", "")
+
+    await until(told)
+    await bus.command("DEL", key)
+    await until(lambda: bus.command("XLEN", KEYS.dead), within_s=60)
+    stop.set()
+    await sending
+    assert await field_values(bus, KEYS.raw, "id") == ids(1)
+    ledger = await read_ledger(bus)
+    assert (ledger.captured, ledger.dead, ledger.unaccounted) == (5, 1, 0)
 
 
 async def test_two_ingests_that_live_are_told(spool, bus):

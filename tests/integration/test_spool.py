@@ -24,6 +24,7 @@ from common.bus import Tally
 from common.errors import SpoolInUse, SpoolUnavailable
 from common.event import BACKFILL, LIVE, SNAPSHOT
 from ingest import spool as spool_module
+from ingest.batch import unpacked
 from ingest.spool import open_spool
 from tests.fakes.bus import START_MS, event, letter_row
 
@@ -55,7 +56,7 @@ async def add(spool, *numbers, filtered=0, now_ms=START_MS):
 def on_disk(spool):
     """(number, ms, event) of all that stands in the file."""
     batches = spool._disk.reader.execute("SELECT * FROM batch ORDER BY last").fetchall()
-    return [(row.seq, row.ms, row.event) for b in batches for row in spool_module._rows(*b)]
+    return [(row.seq, row.ms, row.event) for b in batches for row in unpacked(*b)]
 
 
 def standing(spool):
@@ -236,52 +237,83 @@ async def test_a_sender_is_woken_by_what_is_added(spool):
         await spool.more()
 
 
-async def test_following_our_own_stream_goes_on_after_its_last_entry(spool):
-    """What the stream has is not sent again, what it lost is."""
+async def test_rows_are_known_by_their_entry_id(spool):
+    """A row is found by time and number; ids between rows give the number that follows."""
     await add(spool, 1, 2, 3)
     await add(spool, 4, now_ms=START_MS + 9)
-    for position, sent in {
-        (0, 0): 0,
-        (START_MS, 2): 2,
-        (START_MS + 9, 4): 4,
-        (START_MS + 99, 77): 4,
+    assert spool.holds(START_MS, 2)
+    assert not spool.holds(START_MS + 1, 2)
+    assert not spool.holds(0, 0)
+    for entry_id, numbers in {
+        (0, 0): range(1, 5),
+        (START_MS, 2): range(2, 5),
+        (START_MS + 1, 0): range(4, 5),
+        (START_MS + 9, 5): range(5, 5),
     }.items():
-        assert await spool.follow(position, ours=True) == sent
+        assert spool.numbers_from(*entry_id) == numbers
+
+
+async def test_the_newest_event_among_numbers_is_no_letter(spool):
+    """Letters leave no trace in the stream, so they are passed over."""
+    unreadable = letter_row(7)
+    await add(spool, 1, 2)
+    await spool.add([], [(unreadable.event, unreadable.letter)], filtered=0, now_ms=START_MS)
+    rows = await spool.after(0, 9)
+    assert spool.newest_event(range(1, 4)) == rows[1]
+    assert spool.newest_event(range(1, 2)) == rows[0]
+    assert spool.newest_event(range(3, 4)) is None
+
+
+async def test_ids_that_are_above_a_position_stay(spool):
+    """Where nothing is below the position no id changes."""
+    await add(spool, 1, 2, 3)
+    before = await spool.after(0, 10)
+    await spool.lift(2, (START_MS, 2))
+    await spool.lift(0, (0, 0))
+    assert await spool.after(0, 10) == before
 
 
 @pytest.mark.parametrize("ahead_ms", [-10, 0, 10_000])
-async def test_following_the_stream_of_another_sends_everything(spool, ahead_ms):
-    """All our rows come after its last entry, in order, and so do those to come."""
+async def test_what_was_not_sent_is_lifted_above_a_stranger(spool, ahead_ms):
+    """All rows not sent come after the last entry, in order, and so do those to come."""
     await add(spool, 1, 2)
     await add(spool, 3, now_ms=START_MS + 5)
     foreign = (START_MS + ahead_ms, 999)
-    assert await spool.follow(foreign, ours=False) == 0
+    await spool.lift(1, foreign)
     await add(spool, 4)
     ids = [(row.ms, row.seq) for row in await spool.after(0, 10)]
-    assert min(ids) > foreign
+    assert ids[0] == (START_MS, 1)
+    assert min(ids[1:]) > foreign
     assert ids == sorted(ids)
     assert [seq for _, seq in ids] == [1, 2, 3, 4]
+
+
+async def test_what_was_sent_of_a_batch_keeps_its_ids(path):
+    """Where a batch was sent in part only the rest of it is lifted, letters and all."""
+    unreadable = [(row.event, row.letter) for row in map(letter_row, (7, 8))]
+    async with open_spool(path) as spool:
+        await spool.add(events(1, 2), unreadable, filtered=0, now_ms=START_MS)
+        before = await spool.after(0, 9)
+        await spool.lift(3, (START_MS, 500))
+        await add(spool, 3)
+    async with open_spool(path) as spool:
+        rows = await spool.after(0, 9)
+    assert [(row.ms, row.seq) for row in rows] == [
+        *((START_MS, seq) for seq in (1, 2, 3)),
+        *((START_MS + 1, seq) for seq in (4, 5)),
+    ]
+    assert [row.event for row in rows[:4]] == [row.event for row in before]
+    assert [bool(row.letter) for row in rows] == [False, False, True, True, False]
 
 
 async def test_ids_grow_even_after_the_file_was_restored_from_an_older_copy(spool):
     """Where the stream is ahead of us though it is ours, new rows come after its last entry."""
     await add(spool, 1, 2)
     position = (START_MS + 50, 9)
-    await spool.follow(position, ours=True)
+    await spool.lift(2, position)
     await add(spool, 3, now_ms=START_MS)
     [row] = await spool.after(2, 10)
     assert (row.ms, row.seq) > position
-
-
-async def test_the_last_entry_of_a_stranger_is_remembered_over_a_restart(path):
-    """Ids come after the last entry of a stream that was taken over, even for an empty spool."""
-    async with open_spool(path) as spool:
-        await spool.follow((START_MS, 50), ours=False)
-    async with open_spool(path) as spool:
-        await spool.follow((START_MS, 50), ours=True)
-        await add(spool, 1)
-        [row] = await spool.after(0, 10)
-        assert (row.ms, row.seq) > (START_MS, 50)
 
 
 async def test_a_second_ingest_is_refused(path, spool):
@@ -357,7 +389,7 @@ async def test_a_disk_that_refuses_is_told_by_whoever_writes_to_it(path):
         blocker.execute("BEGIN IMMEDIATE")
         try:
             for call in (
-                spool.follow((START_MS, 9), ours=False),
+                spool.lift(0, (START_MS, 9)),
                 spool.trim(2, START_MS + 1, NEVER),
                 spool.add(events(4), filtered=0, now_ms=START_MS),
             ):
@@ -520,34 +552,27 @@ class SpoolMachine(RuleBasedStateMachine):
             assert not [seq for seq in young if seq <= gone]
         self.gone = max(self.gone, gone)
 
-    @rule()
-    def follow_ours(self):
-        """After a restart of Redis exactly what it lacks is sent."""
-        sent = self.run(self.spool.follow(self.position, ours=True))
-        above = [seq for seq, ms, _ in self.standing if (ms, seq) > self.position]
-        assert [seq for seq, _, _ in self.standing if seq > sent] == above
-
-    @precondition(lambda self: self.rows)
     @rule(ahead=st.integers(-4, 6))
-    def follow_a_strangers(self, ahead):
-        """All rows come after a stranger's last entry."""
-        self.position = (START_MS + ahead, 50)
-        sent = self.run(self.spool.follow(self.position, ours=False))
-        assert sent == 0
-        self.sent = 0
-        rows = self.run(self.spool.after(0, 1000))
-        assert [(row.seq, row.event) for row in rows] == [(s, e) for s, _, e in self.standing]
+    def lift(self, ahead):
+        """What was not sent comes after a stranger's last entry; what was sent stays."""
+        self.position = max(self.position, (START_MS + ahead, 50))
+        self.run(self.spool.lift(self.sent, self.position))
+        rows = self.run(self.spool.after(self.sent, 1000))
+        unsent = [(s, e) for s, _, e in self.standing if s > self.sent]
+        assert [(row.seq, row.event) for row in rows] == unsent
         assert all((row.ms, row.seq) > self.position for row in rows)
         moved = {row.seq: row.ms for row in rows}
         self.rows = [(seq, moved.get(seq, ms), e) for seq, ms, e in self.rows]
 
     @rule()
     def reopen(self):
-        """A restart changes nothing."""
+        """A restart changes nothing; then the stream is looked at, as ingest does."""
         identity = self.spool.identity
         self.run(self.stack.aclose())
         self.open()
         assert self.spool.identity == identity
+        self.all_is_there()
+        self.lift(-4)
 
     @invariant()
     def all_is_there(self):

@@ -27,8 +27,8 @@ MUTANTS = (
     Mutant(
         "after an outage the sender goes on where it believes to be",
         "ingest/deliver.py",
-        "return await self._spool.follow(await self._raw.own(), ours=True)",
-        "await self._raw.own()\n        return self._sent",
+        "        return sent\n\n    async def _sent_until",
+        "        return self._sent\n\n    async def _sent_until",
         ("tests/integration/test_workers.py::test_an_emptied_redis_is_filled_again",),
     ),
     Mutant(
@@ -76,9 +76,23 @@ MUTANTS = (
     Mutant(
         "a stream is taken over with ids that are too small",
         "ingest/deliver.py",
-        "await self._spool.follow(await self._raw.position(), ours=False)",
-        "await self._raw.position()",
+        "        await self._spool.lift(sent, position)\n",
+        "",
         (_DELIVER + "test_a_stream_of_a_spool_that_is_gone_is_taken_over",),
+    ),
+    Mutant(
+        "a spool from a backup sends everything again",
+        "ingest/deliver.py",
+        "        while numbers:\n",
+        "        while False:\n",
+        (_DELIVER + "test_a_spool_from_a_backup_sends_nothing_twice_and_loses_nothing_new",),
+    ),
+    Mutant(
+        "what the stream's position covers counts as sent",
+        "ingest/deliver.py",
+        "        if self._spool.holds(*position):\n",
+        "        if self._spool._last_seq >= position[1]:\n",
+        (_DELIVER + "test_a_newer_backup_after_an_older_one_is_sent_as_far_as_it_was_not",),
     ),
     Mutant(
         "the heartbeat of another ingest is not heard",

@@ -6,10 +6,17 @@
 --       "event", its id, the values of id, type, entity_id, time, source, home, data; or
 --       "letter", its id, number of flat fields, the flat fields
 -- A row at or below the position was appended before: it is passed over, so that a batch whose
--- answer was lost can be sent again. When the stream lies behind what the sender knows (Redis
--- lost its tail, or was emptied), nothing is appended.
+-- answer was lost can be sent again. When the stream is not where the sender knows it to be
+-- (Redis lost its tail, was emptied, or somebody else wrote), nothing is appended.
 -- Returns: position, number appended
 local raw, dead, watermark, ledger = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- Looked at first: an error half-way would leave entries that nobody counted.
+for i, kind in ipairs({'stream', '', 'hash', 'hash'}) do
+  local is = redis.call('TYPE', KEYS[i])['ok']
+  if kind ~= '' and is ~= kind and is ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. is)
+  end
+end
 local owner = redis.call('HGET', watermark, 'spool')
 if not owner then return redis.error_reply('BEHIND the watermark is gone') end
 if owner ~= ARGV[1] then return redis.error_reply('NOTOWNER ' .. owner) end
@@ -26,20 +33,19 @@ local function above(a, b)
 end
 
 local last = '0-0'
-local info = redis.pcall('XINFO', 'STREAM', raw)
-if info.err then
-  if redis.call('EXISTS', raw) == 1 then return info end
-else
+if redis.call('EXISTS', raw) == 1 then
+  local info = redis.call('XINFO', 'STREAM', raw)
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then last = info[i + 1] end
   end
 end
 -- A letter leaves no trace in `raw`; the watermark remembers, as long as `raw` is what it was.
-local seen = redis.call('HMGET', watermark, 'position', 'tail')
-local position, tail = last, last
+local seen = redis.call('HMGET', watermark, 'position', 'tail', 'letters', 'told_by')
+local position, tail, letters = last, last, seen[3] or '0-0'
 if seen[1] and seen[2] == last then position = seen[1] end
-if ARGV[2] ~= '' and above(ARGV[2], position) then
-  return redis.error_reply('BEHIND ' .. position)
+if ARGV[2] ~= '' and ARGV[2] ~= position then
+  local where = above(ARGV[2], position) and 'BEHIND ' or 'AHEAD '
+  return redis.error_reply(where .. position)
 end
 
 local appended, buried, is_new, failure = 0, 0, false, nil
@@ -54,7 +60,7 @@ while i <= #ARGV do
       reply = redis.pcall('XADD', raw, id, 'v', '1', 'id', ARGV[i + 2], 'type', ARGV[i + 3],
         'entity_id', ARGV[i + 4], 'time', ARGV[i + 5], 'source', ARGV[i + 6],
         'home', ARGV[i + 7], 'data', ARGV[i + 8])
-    else
+    elseif above(id, letters) then  -- not buried before `raw` was emptied
       reply = redis.pcall('XADD', dead, '*', unpack(ARGV, i + 3, i + width - 1))
     end
     if type(reply) == 'table' and reply.err then
@@ -62,18 +68,25 @@ while i <= #ARGV do
       break
     end
     position = id
-    appended = appended + 1
-    if is_event then tail = id else buried = buried + 1 end
+    if is_event then
+      appended, tail = appended + 1, id
+    elseif reply then
+      appended, buried, letters = appended + 1, buried + 1, id
+    end
   end
   i = i + width
 end
 
 local captured = appended
 for k, counter in ipairs({'filtered', 'duplicates'}) do
-  local total = ARGV[k + 2]
-  if total ~= '' then
-    captured = captured + tonumber(total) - tonumber(redis.call('HGET', ledger, counter) or 0)
-    redis.call('HSET', ledger, counter, total)
+  local total = tonumber(ARGV[k + 2])
+  if total then
+    local told = seen[4] == ARGV[1] and tonumber(redis.call('HGET', watermark, counter)) or 0
+    -- A spool that came back from a backup says less than before: that was counted already.
+    local more = math.max(0, total - told)
+    if more > 0 then redis.call('HINCRBY', ledger, counter, more) end
+    captured = captured + more
+    redis.call('HSET', watermark, counter, total, 'told_by', ARGV[1])
   end
 end
 if captured ~= 0 then redis.call('HINCRBY', ledger, 'captured', captured) end
@@ -81,7 +94,7 @@ if buried > 0 then
   redis.call('HINCRBY', ledger, 'dead', buried)
   redis.call('HINCRBY', ledger, 'buried', buried)
 end
-redis.call('HSET', watermark, 'position', position, 'tail', tail)
+redis.call('HSET', watermark, 'position', position, 'tail', tail, 'letters', letters)
 if ARGV[5] ~= '' then redis.call('HSET', watermark, 'complete_until', ARGV[5]) end
 if failure then return failure end
 return {position, appended}

@@ -1,0 +1,40 @@
+"""Rows that came together, as the spool's file keeps them: MessagePack in one row of its own."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from common.bus import Row
+from common.bus.entry import Field
+from common.event import Event
+
+Batch = tuple[int, int, bytes, bytes | None]
+"""Number of the last row; first part of all their entry ids; events; number → dead letter."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_events = msgspec.msgpack.Decoder(list[Event]).decode
+_decode_letters = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
+_NO_LETTER: Final[list[Field]] = []
+
+
+def packed(rows: Sequence[Row]) -> Batch:
+    """Pack rows that follow each other and have one time; at least one."""
+    letters = {row.seq: row.letter for row in rows if row.letter}
+    events = _encode([row.event for row in rows])
+    return rows[-1].seq, rows[-1].ms, events, _encode(letters) if letters else None
+
+
+def unpacked(last: int, ms: int, events: bytes, letters: bytes | None) -> list[Row]:
+    """Unpack a batch."""
+    decoded = _decode_events(events)
+    of = _decode_letters(letters) if letters else {}
+    return [
+        Row(seq, ms, event, of.get(seq, _NO_LETTER))
+        for seq, event in enumerate(decoded, last - len(decoded) + 1)
+    ]
+
+
+def events_in(events: bytes) -> list[Event]:
+    """Unpack a batch's events alone."""
+    return _decode_events(events)

@@ -1,0 +1,24 @@
+"""Rows as the spool's file keeps them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.bus import Row
+from ingest.batch import events_in, packed, unpacked
+from tests.fakes.bus import START_MS, event, letter_row
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20), st.integers(1, 2**50))
+def test_what_is_packed_comes_back(kinds, first):
+    """Numbers, times, events and letters are the same again."""
+    rows = [
+        Row(seq, START_MS, event(seq % 1000), letter_row(3).letter if is_letter else [])
+        for seq, is_letter in enumerate(kinds, first)
+    ]
+    batch = packed(rows)
+    back = unpacked(*batch)
+    assert [(row.seq, row.ms, row.event) for row in back] == [
+        (row.seq, row.ms, row.event) for row in rows
+    ]
+    assert [len(row.letter) for row in back] == [len(row.letter) for row in rows]
+    assert events_in(batch[2]) == [row.event for row in rows]
