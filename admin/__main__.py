@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from admin.alerts import Limits
 from admin.app import create_app
 from admin.config import Settings
 from admin.desk import Desk
+from admin.effective import effective
+from admin.retention import keep_retained
 from admin.security import Hosts, token_of
 from admin.worker import keep_examining, keep_sampling, serve
 from common.bus import ADMIN, Keys, connect
+from common.config import Settings as AnySettings
 from common.errors import InvalidSetting
 from common.heartbeat import Heartbeat
 from common.lifecycle import run_worker
@@ -22,8 +27,17 @@ from common.slot import slot
 log = logger(__name__)
 
 
-async def main(settings: Settings, stop: asyncio.Event) -> None:
+async def main(
+    settings: Settings,
+    stop: asyncio.Event,
+    others: Mapping[str, AnySettings] = MappingProxyType({}),
+) -> None:
     """Wire admin, and serve until `stop` is set; waits neither for Redis nor for the sink.
+
+    Args:
+        settings: Of admin.
+        stop: Ends it.
+        others: Name of each other worker of this process → its settings, to show them.
 
     Raises:
         InvalidSetting: When the port is taken, or the token cannot be kept.
@@ -39,9 +53,18 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             open_sink(settings) as sink,
             connect(settings.redis_url, Keys(settings.bus_prefix)) as bus,
         ):
-            desk = Desk(bus=bus, sink=sink, home=settings.ha_home_name)
+            desk = Desk(
+                *(bus, sink, settings.ha_home_name, name),
+                read_only=settings.admin_read_only,
+                settings=effective({"admin": settings, **others}),
+                retention_days=settings.dead_retention_days,
+            )
             hosts = Hosts((*settings.admin_allowed_hosts, settings.admin_host))
-            app = create_app(desk, token, hosts)
+            app = create_app(
+                *(desk, token, hosts),
+                root_path=settings.admin_root_path,
+                cors_origins=settings.admin_cors_origins,
+            )
             heartbeat = Heartbeat(bus, ADMIN, name)
             log.info("admin listens", url=url_of(listener), token_is_in=str(path or "ADMIN_TOKEN"))
             async with asyncio.TaskGroup() as tasks:
@@ -51,6 +74,8 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
                 tasks.create_task(desk.live.end_with(stop))
                 if settings.alert_webhook_url:
                     tasks.create_task(alert(desk, settings, stop))
+                tasks.create_task(desk.runner.keep_running(stop))
+                tasks.create_task(keep_retained(desk.letters, settings.dead_retention_days, stop))
                 await serve(app, listener, stop)
                 stop.set()
 

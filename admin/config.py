@@ -1,5 +1,6 @@
 """Settings of admin."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,22 @@ def _hard_to_guess(token: SecretStr) -> SecretStr:
     return token
 
 
+def _root_path(path: str) -> str:
+    path = path.strip().rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise ValueError("is no path: it starts with / and has no spaces")
+    return path
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", origin):
+            raise ValueError(
+                "is no list of origins: each is http(s)://host, with a port if need be"
+            )
+    return origins
+
+
 class Settings(WorkerSettings, HomeSettings, SinkSettings):
     """Settings of admin."""
 
@@ -43,6 +60,19 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
     admin_token_path: Path = Field(
         default=Path("data/admin_token"), description="File that keeps the generated token."
     )
+    admin_read_only: bool = Field(
+        default=False, description="Show everything, change nothing: changes are answered 405."
+    )
+    admin_root_path: Annotated[str, AfterValidator(_root_path)] = Field(
+        default="",
+        examples=["/habus"],
+        description="Path under which a reverse proxy serves habus, as `/habus`.",
+    )
+    admin_cors_origins: Annotated[Names, AfterValidator(_origins)] = Field(
+        default=(),
+        examples=["https://panel.example.org"],
+        description="Origins, comma-separated, whose pages may call with the token; none else can.",
+    )
     admin_allowed_hosts: Names = Field(
         default=(),
         examples=["habus.example.org"],
@@ -62,4 +92,10 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
         ge=0,
         description="Hours until Redis is full, at the present rate, below which there is an "
         "alert; the spool on disk comes on top.",
+    )
+    dead_retention_days: float = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="Days after which dead letters are deleted for good; 0: they stay for ever.",
     )

@@ -12,10 +12,13 @@ from fastapi import Depends, Request
 
 from admin import health
 from admin.durability import Weakness
+from admin.effective import Setting
+from admin.jobs import Runner
 from admin.live import Live
 from admin.rates import Rates
+from admin.who import habus_itself
 from common import __version__
-from common.bus import Audit, Bus, DeadLetters, Filter, StreamInfo, Streams
+from common.bus import Audit, Bus, DeadLetters, Filter, Replays, StreamInfo, Streams
 from common.bus.server import ServerInfo, describe
 from common.errors import BusUnavailable
 from common.event import Event, time_of
@@ -55,20 +58,32 @@ class Desk:
         bus: The pipeline.
         sink: Where events came to rest.
         home: Name of the home.
+        name: Name of this worker.
+        read_only: Whether nothing may be changed.
+        settings: What counts in this process.
+        retention_days: Days that dead letters stay; 0: for ever.
         rates: How fast events flow.
         weaknesses: With which settings Redis may lose what it has; None while nobody has looked.
         live: The streams as they pass.
         letters: The dead letters.
         audit: Who did what to them.
+        replays: Jobs that put many of them back.
+        runner: Runs those jobs.
     """
 
     bus: Bus
     sink: Sink[Any]
     home: str
+    name: str = "admin"
+    read_only: bool = False
+    settings: Sequence[Setting] = ()
+    retention_days: float = 0
     rates: Rates = field(default_factory=Rates)
     weaknesses: Sequence[Weakness] | None = None
     letters: DeadLetters = field(init=False)
     audit: Audit = field(init=False)
+    replays: Replays = field(init=False)
+    runner: Runner = field(init=False)
     _started: float = field(default_factory=time.monotonic)
     _registry: Registry = EMPTY
     live: Live = field(init=False)
@@ -77,6 +92,8 @@ class Desk:
         self.live = Live(self.streams)
         self.letters = DeadLetters(self.bus)
         self.audit = Audit(self.bus)
+        self.replays = Replays(self.bus)
+        self.runner = Runner(self.bus, self.letters, habus_itself(), self.name)
 
     @property
     def streams(self) -> Streams:

@@ -18,6 +18,7 @@ from common.errors import (
     LetterExpired,
     MalformedEvent,
     PipelineError,
+    ReplayNotFound,
     SinkUnavailable,
 )
 from common.event import time_of
@@ -34,6 +35,7 @@ _CODES: Final = {
     409: "CONFLICT",
     413: "PAYLOAD_TOO_LARGE",
     422: "VALIDATION_ERROR",
+    429: "TOO_MANY_REQUESTS",
     500: "INTERNAL_ERROR",
     503: "SERVICE_UNAVAILABLE",
 }
@@ -137,7 +139,7 @@ def of_pipeline(request: Request, error: Exception) -> JSONResponse:
         case SinkUnavailable():
             wait = {"Retry-After": str(round(error.retry_after or RETRY_AFTER_S))}
             return answer(request, 503, "SINK_UNAVAILABLE", message, headers=wait)
-        case DeadLetterNotFound() | LetterExpired():
+        case DeadLetterNotFound() | ReplayNotFound() | LetterExpired():
             return answer(request, *_NAMED[type(error)], message)
         case CountChanged():
             details = {"count": error.count}
@@ -159,6 +161,7 @@ def of_defect(request: Request) -> JSONResponse:
 
 _NAMED: Final[Mapping[type[PipelineError], tuple[int, str]]] = {
     DeadLetterNotFound: (404, "DEAD_LETTER_NOT_FOUND"),
+    ReplayNotFound: (404, "REPLAY_NOT_FOUND"),
     LetterExpired: (409, "LETTER_EXPIRED"),
 }
 

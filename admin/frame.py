@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from admin.etag import Tagged
 from admin.failure import Refusal, of_defect, of_refusal
 from admin.security import Hosts
 from common.logs import logger
@@ -48,17 +49,20 @@ class Frame:
     Args:
         app: What answers.
         hosts: Names by which we may be called.
+        root_path: Path under which a proxy serves us; it may keep it or strip it.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, root_path: str = "") -> None:
         self._app = app
         self._hosts = hosts
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["root_path"] = self._root_path
         headers = Headers(scope=scope)
         correlation_id = _correlation_id(headers.get(CORRELATION, ""))
         scope.setdefault("state", {})["correlation_id"] = correlation_id
@@ -76,7 +80,7 @@ class Frame:
             try:
                 refusal = self._refusal(headers)
                 app = self._app if refusal is None else of_refusal(request, refusal)
-                await app(scope, _bounded(receive), framed)
+                await app(scope, _bounded(receive), Tagged(scope, framed))
             except Exception:
                 log.exception("a request failed by a defect of habus")
                 if not status:

@@ -77,13 +77,22 @@ def _time_of_state(data: Mapping[str, Any], fired: str) -> str:
         raise MalformedEvent("data.new_state: must be an object, or null for a removal")
     if not isinstance(new_state.get("state"), str):
         raise MalformedEvent('data.new_state.state: must be a text, as "21.4"')
-    updated = new_state.get("last_updated")
-    if updated is None:
-        return fired
-    if not isinstance(updated, str):
-        raise MalformedEvent("data.new_state.last_updated: must be a text in ISO 8601")
+    old_state = data.get("old_state")
+    for name, state in (("new_state", new_state), ("old_state", old_state)):
+        if isinstance(state, Mapping):
+            _time(state, name, "last_changed")
+    return _time(new_state, "new_state", "last_updated") or fired
+
+
+def _time(state: Mapping[str, Any], name: str, key: str) -> str | None:
+    """A time that a state tells, as events have it; None where it tells none."""
+    told = state.get(key)
+    if told is None:
+        return None
+    if not isinstance(told, str):
+        raise MalformedEvent(f"data.{name}.{key}: must be a text in ISO 8601")
     try:
-        return normal_time(updated)
+        return normal_time(told)
     except MalformedEvent as error:
-        message = f"data.new_state.last_updated: {error}"
+        message = f"data.{name}.{key}: {error}"
         raise MalformedEvent(message) from error

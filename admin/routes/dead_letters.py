@@ -1,5 +1,6 @@
 """Dead letters: looking at them, trying what would become of one, putting it back, deleting."""
 
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from admin.desk import TheDesk
 from admin.failure import Refusal, failures
 from admin.replay import data_for, replay_one
+from admin.retention import fate
 from admin.routes.asked import Cursor, LetterId, PageLimit, WantedLetters, none_before
 from admin.routes.letters import (
     Choice,
@@ -15,6 +17,7 @@ from admin.routes.letters import (
     LetterPage,
     LetterWithHistory,
     Rehearsed,
+    Retention,
     group_of,
     letter_of,
     rehearsed,
@@ -99,6 +102,9 @@ async def groups(
         total_groups=len(found),
         matching=sum(group.count for group in found),
         total=len(await desk.letters.index.fresh()),
+        retention=Retention.model_validate(
+            await fate(desk.letters, desk.retention_days, time.time_ns() // 1000)
+        ),
     )
 
 

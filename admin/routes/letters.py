@@ -91,6 +91,16 @@ class LetterGroup(BaseModel):
     example: Letter | None = Field(description="The newest; null: it went this moment.")
 
 
+class Retention(BaseModel):
+    """What DEAD_RETENTION_DAYS will do."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    days: float = Field(description="Days that letters stay; 0: for ever.", examples=[0])
+    going: int = Field(description="Letters that go within a week.", examples=[0])
+    next_at: str | None = Field(description="When the oldest goes.", examples=[None])
+
+
 class LetterGroups(BaseModel):
     """Dead letters by cause, the largest group first."""
 
@@ -98,6 +108,7 @@ class LetterGroups(BaseModel):
     total_groups: int = Field(description="Groups that match.", examples=[3])
     matching: int = Field(description="Letters that match.", examples=[412])
     total: int = Field(description="Letters there are, whatever the filter.", examples=[412])
+    retention: Retention
 
 
 class Rehearsed(BaseModel):

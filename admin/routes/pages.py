@@ -14,7 +14,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from admin.failure import Refusal, failures
 from admin.frame import CONTENT_POLICY
+from admin.rate_limits import LOGINS
 from admin.security import COOKIE, SESSION_S, Door, same_origin
+from admin.who import address_of
 from common.logs import logger
 
 router = APIRouter(include_in_schema=False)
@@ -73,6 +75,7 @@ async def login(request: Request) -> Response:
     form = parse_qs(body[:MAX_LOGIN_BYTES].decode("utf-8", "replace"))
     token = form.get("token", [""])[0].strip()
     if not door.opens_with(token):
+        request.app.state.rate_limits.count(LOGINS, address_of(request))
         log.warning("a login with a wrong token", client=request.client and request.client.host)
         return login_page("This is not the token.")
     answer = RedirectResponse("./", status_code=303)

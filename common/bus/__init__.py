@@ -9,6 +9,7 @@ from common.bus.delivery import Delivery
 from common.bus.keys import ADMIN, ENRICH, INGEST, STAGES, STORE, Keys
 from common.bus.letter_table import Group
 from common.bus.raw import RawStream, Row, Tally
+from common.bus.replays import Job, Replays
 from common.bus.room import Room
 from common.bus.stream import Entry, StreamInfo, Streams
 from common.bus.trim import keep_trimmed
@@ -29,10 +30,12 @@ __all__ = [
     "Entry",
     "Filter",
     "Group",
+    "Job",
     "Keys",
     "Line",
     "Page",
     "RawStream",
+    "Replays",
     "Room",
     "Row",
     "StreamInfo",

@@ -70,6 +70,20 @@ class Keys:
         return f"{self.prefix}:audit"
 
     @property
+    def replays(self) -> str:
+        """Sorted set: names of replay jobs by their start in ms."""
+        return f"{self.prefix}:replays"
+
+    @property
+    def replays_running(self) -> str:
+        """Set: names of the replay jobs that have not ended."""
+        return f"{self.prefix}:replays:running"
+
+    def replay(self, job: str) -> str:
+        """Hash: one replay job, what it is for and how far it is."""
+        return f"{self.prefix}:replay:{job}"
+
+    @property
     def streams(self) -> dict[str, str]:
         """Short name → key of the four streams that events pass."""
         return {"raw": self.raw, "inbox": self.inbox, "enriched": self.enriched, "dead": self.dead}

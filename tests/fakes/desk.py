@@ -7,9 +7,12 @@ from datetime import datetime
 
 import httpx
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from admin.app import create_app
+from admin.config import Settings
 from admin.desk import Desk
+from admin.effective import effective
 from admin.security import Hosts
 from common.bus import Bus, connect
 from common.errors import SinkUnavailable
@@ -82,11 +85,24 @@ class Admin:
 
 
 @asynccontextmanager
-async def admin_on(redis_url: str) -> AsyncIterator[Admin]:
-    """Make an application on this Redis."""
+async def admin_on(redis_url: str, settings: Settings | None = None) -> AsyncIterator[Admin]:
+    """Make an application on this Redis, as these settings of admin say."""
+    settings = settings or Settings(admin_token=SecretStr(TOKEN))
     sink = FakeSink()
     async with connect(redis_url) as bus:
-        app = create_app(Desk(bus=bus, sink=sink, home="home"), TOKEN, Hosts())
+        desk = Desk(
+            bus=bus,
+            sink=sink,
+            home="home",
+            read_only=settings.admin_read_only,
+            settings=effective({"admin": settings}),
+            retention_days=settings.dead_retention_days,
+        )
+        app = create_app(
+            *(desk, TOKEN, Hosts()),
+            root_path=settings.admin_root_path,
+            cors_origins=settings.admin_cors_origins,
+        )
         transport = httpx.ASGITransport(app=app)
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         async with (

@@ -3,16 +3,17 @@
 -- KEYS: dead, inbox, enriched, ledger, job
 -- ARGV: who runs the job, now in ms, ms after which somebody else may run it, now as text,
 --       "1" to replay expired letters too, ids of the letters…
--- Returns: state of the job (or "taken" while somebody else runs it), replayed, gone, expired
+-- Returns: state of the job (or "taken" while somebody else runs it), replayed, gone, ids of the
+--          expired ones
 local dead, inbox, enriched, ledger, job = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = tonumber(ARGV[2])
 local known = redis.call('HMGET', job, 'state', 'owner', 'owner_ms')
-if known[1] ~= 'running' then return {known[1] or 'gone', 0, 0, 0} end
+if known[1] ~= 'running' then return {known[1] or 'gone', 0, 0, {}} end
 if known[2] and known[2] ~= ARGV[1] and now - tonumber(known[3]) < tonumber(ARGV[3]) then
-  return {'taken', 0, 0, 0}
+  return {'taken', 0, 0, {}}
 end
 
-local replayed, gone, expired, last, failure = 0, 0, 0, nil, nil
+local replayed, gone, expired, last, failure = 0, 0, {}, nil, nil
 for i = 6, #ARGV do
   local found = redis.call('XRANGE', dead, ARGV[i], ARGV[i])[1]
   if not found then
@@ -31,7 +32,7 @@ for i = 6, #ARGV do
       end
     end
     if reason == 'outside_retention' and ARGV[5] ~= '1' then
-      expired = expired + 1
+      expired[#expired + 1] = ARGV[i]
     else
       own[#own + 1] = 'replays'
       own[#own + 1] = string.format('%.0f', replays + 1)
@@ -54,7 +55,7 @@ if replayed > 0 then
   redis.call('HINCRBY', job, 'replayed', replayed)
 end
 if gone > 0 then redis.call('HINCRBY', job, 'gone', gone) end
-if expired > 0 then redis.call('HINCRBY', job, 'expired', expired) end
+if #expired > 0 then redis.call('HINCRBY', job, 'expired', #expired) end
 if last then redis.call('HSET', job, 'cursor', last) end
 redis.call('HSET', job, 'owner', ARGV[1], 'owner_ms', ARGV[2], 'updated_at', ARGV[4])
 if failure then return failure end

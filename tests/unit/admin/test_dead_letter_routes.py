@@ -1,5 +1,8 @@
 """What the routes of dead letters answer, on a Redis in memory."""
 
+import asyncio
+import csv
+import io
 import json
 
 import msgspec
@@ -8,6 +11,7 @@ from common import enriched
 from common.bus import DeadLetters, Filter
 from common.errors import PointRejected
 from common.registry import Area, Entity, Registry
+from tests.fakes.until import until
 from tests.unit.admin.test_routes import API, CHANGE, buried
 
 LETTERS = f"{API}/dead-letters"
@@ -163,3 +167,98 @@ async def test_a_purge_wants_the_count_that_was_seen(admin):
         {"filter": entity},
     ]
     assert await DeadLetters(admin.bus).ids(Filter()) == ids[2:]
+
+
+async def test_many_are_put_back_by_a_job(admin):
+    """202 with a job that can be watched; 409 when the count changed; the ledger balances."""
+    ids = await buried(admin, count=4)
+    url = f"{LETTERS}/replay"
+    counted = await admin.client.post(url, json={"dry_run": True, "stage": "enrich"})
+    assert (counted.status_code, counted.json()["count"]) == (200, 4)
+    refused = await admin.client.post(url, json={"expected_count": 3})
+    assert (refused.status_code, refused.json()["error"]["details"]) == (409, {"count": 4})
+    for wrong in ({"rate": 0.01}, {"rate": -1}, {"stagge": "x"}, {"ids": ["x"]}):
+        assert (await admin.client.post(url, json=wrong)).status_code == 422, wrong
+    assert (await admin.client.get(f"{API}/replays")).json()["replays"] == []
+    started = await admin.client.post(url, json={"expected_count": 2, "ids": ids[:2]})
+    job = started.json()
+    assert started.status_code == 202
+    assert started.headers["location"] == f"../replays/{job['job']}"
+    assert (job["state"], job["total"], job["by_ids"], job["left"]) == ("running", 2, True, 2)
+    entity = {"filter": {"entity_id": "sensor.s2", "start_time": "2020-01-01T00:00:00Z"}}
+    other = (await admin.client.post(url, json=entity)).json()
+    assert other["filter"] == {
+        "entity_id": "sensor.s2",
+        "start_time": "2020-01-01T00:00:00.000000+00:00",
+    }
+    stop = asyncio.Event()
+    running = asyncio.create_task(admin.app.state.desk.runner.keep_running(stop))
+
+    async def all_done():
+        page = (await admin.client.get(f"{API}/replays")).json()
+        return {found["state"] for found in page["replays"]} == {"done"}
+
+    await until(all_done, what="both jobs")
+    stop.set()
+    await running
+    assert [letter.id for letter in (await DeadLetters(admin.bus).page(Filter(), 9))] == ids[3:]
+    found = (await admin.client.get(f"{API}/replays/{job['job']}")).json()
+    assert (found["replayed"], found["gone"], found["error"]) == (2, 0, None)
+    cancelled = (await admin.client.delete(f"{API}/replays/{job['job']}")).json()
+    assert cancelled["state"] == "done"
+    assert (await admin.client.get(f"{API}/replays/1-01234567")).status_code == 404
+    page = (await admin.client.get(f"{API}/replays?limit=1")).json()
+    assert page["replays"][0]["job"] == other["job"]
+    rest = await admin.client.get(f"{API}/replays", params={"cursor": page["next_cursor"]})
+    assert [one["job"] for one in rest.json()["replays"]] == [job["job"]]
+    assert (await admin.client.get(f"{API}/ledger")).json()["unaccounted"] == 0
+
+
+async def test_a_job_can_be_cancelled_over_http(admin):
+    """DELETE ends it, and says by whom in the audit."""
+    await buried(admin)
+    job = (await admin.client.post(f"{LETTERS}/replay", json={})).json()["job"]
+    assert (await admin.client.delete(f"{API}/replays/{job}")).json()["state"] == "cancelled"
+    lines = (await admin.client.get(f"{API}/audit")).json()["audit"]
+    assert [line["action"] for line in lines] == ["replay_cancelled", "replay_many"]
+    assert lines[0]["what"] == {"job": job}
+
+
+async def test_letters_are_exported_as_a_file(admin, monkeypatch):
+    """NDJSON holds every field, CSV no formula; what is exported stands in the audit."""
+    monkeypatch.setattr("admin.routes.export.AT_ONCE", 2)
+    ids = await buried(admin, count=3)
+    evil = ("entity_id", "=cmd()", "data", "{}", "dead_stage", "store", "dead_error", "@x")
+    last = (await admin.bus.command("XADD", admin.bus.keys.dead, "*", *evil)).decode()
+    answer = await admin.client.get(f"{LETTERS}/export")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert "attachment" in answer.headers["content-disposition"]
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["id"] for line in lines] == [*ids, last]
+    assert lines[0]["fields"]["entity_id"] == "sensor.s0"
+    params = {"format": "csv", "stage": "store"}
+    found = (await admin.client.get(f"{LETTERS}/export", params=params)).text
+    [head, row] = csv.reader(io.StringIO(found))
+    assert head[0] == "id"
+    assert row[5:7] == ["'@x", "'=cmd()"]
+    page = (await admin.client.get(f"{API}/audit?limit=1")).json()
+    assert page["audit"][0]["action"] == "export"
+    assert page["audit"][0]["what"] == {"filter": {"stage": "store"}, "format": "csv"}
+    params = {"cursor": page["next_cursor"]}
+    [first] = (await admin.client.get(f"{API}/audit", params=params)).json()["audit"]
+    assert first["count"] == 4
+    none = (await admin.client.get(f"{API}/audit?cursor=0-0")).json()
+    assert none == {"audit": [], "next_cursor": None}
+
+
+async def test_a_line_of_the_audit_may_be_anything(admin):
+    """Whatever stands in the stream can be looked at."""
+    await admin.bus.command("XADD", admin.bus.keys.audit, "*", "what", "{", "count", "x")
+    [line] = (await admin.client.get(f"{API}/audit")).json()["audit"]
+    assert (line["what"], line["count"], line["who"]) == ({}, 0, "")
+
+
+async def test_what_goes_by_retention_is_said_before(admin):
+    """The groups say how long letters stay."""
+    answer = (await admin.client.get(f"{LETTERS}/groups")).json()
+    assert answer["retention"] == {"days": 0.0, "going": 0, "next_at": None}

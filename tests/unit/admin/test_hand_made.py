@@ -55,6 +55,21 @@ def test_a_state_change_is_dated_by_its_state():
         ({"entity_id": "a.b", "new_state": {"state": None}}, "data.new_state.state"),
         ({"entity_id": "a.b", "new_state": {"state": "1", "last_updated": 5}}, "last_updated"),
         ({"entity_id": "a.b", "new_state": {"state": "1", "last_updated": "x"}}, "last_updated"),
+        (
+            {
+                "entity_id": "a.b",
+                "new_state": {"state": "1", "last_changed": "2026-11-20T16:00:00"},
+            },
+            r"data.new_state.last_changed: .* zone",
+        ),
+        (
+            {
+                "entity_id": "a.b",
+                "new_state": {"state": "1"},
+                "old_state": {"state": "0", "last_changed": "2026-11-20T16:00:00"},
+            },
+            r"data.old_state.last_changed: .* zone",
+        ),
     ],
 )
 def test_the_message_names_the_part(data, part):
