@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from common.bus.audit import Deed, flat_of
+from common.bus.audit import Deed, command_for, flat_of
 from common.bus.connection import Bus
 from common.bus.dead_letter import Filter, number
 from common.bus.entry import Field
@@ -110,7 +110,7 @@ class Replays:
             ("ZADD", self._keys.replays, now_ms, job.job),
             ("SADD", self._keys.replays_running, job.job),
             ("ZREMRANGEBYRANK", self._keys.replays, 0, -MOST_KEPT - 1),
-            ("XADD", self._keys.audit, "MAXLEN", "~", 10_000, "*", *flat_of(deed)),
+            command_for(self._keys, deed),
             atomic=True,
         )
 
