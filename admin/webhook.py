@@ -154,7 +154,7 @@ async def keep_watching(desk: Desk, limits: Limits, outbox: Outbox, stop: asynci
     alerts, warn = Alerts(), OncePerMinute(log.warning)
     while not stop.is_set():
         try:
-            seen = await desk.overview()
+            seen = await desk.overview(by_reason=False)
         except PipelineError as error:
             warn(str(error), "Cannot look for what is worth an alert", error=str(error))
         else:

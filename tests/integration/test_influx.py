@@ -11,6 +11,7 @@ import pytest
 from common.errors import PointRejected, SinkUnavailable
 from common.event import parse_time
 from common.sink.influx import InfluxSink
+from store.worker import write
 from tests.fakes.enriched import of_home_assistant, other, state_change
 from tests.fakes.influxdb import FakeInfluxDB
 from tests.fakes.influxdb_server import InfluxDBServer
@@ -34,6 +35,13 @@ async def version(request):
 async def influxdb():
     async with FakeInfluxDB(token=TOKEN) as server:
         yield server
+
+
+class FakeHeartbeat:
+    """Hears nothing of interest."""
+
+    def dependency(self, name, error):
+        raise AssertionError(f"{name}: {error}")
 
 
 def sink_of(server, **changes):
@@ -471,6 +479,29 @@ async def test_a_real_type_conflict_rejects_the_whole_batch(real):
         await sink.write([b'm,a=b value="text" 2'])
     assert [row["value"] for row in await real.ask("SELECT value FROM m")] == [1, 3]
     await sink.close()
+
+
+async def test_a_real_influxdb_takes_the_proof(real):
+    """The point by which a sink proves itself stands in a real InfluxDB, at its own time."""
+    sink = sink_of(real)
+    await sink.prove()
+    (row,) = await real.ask("SELECT written FROM habus_canary")
+    assert row["written"] is True
+    assert str(row["time"]) > "2020"
+    await sink.close()
+
+
+async def test_one_real_conflict_among_many_costs_itself(real):
+    """Split by the worker, all but the point in conflict stand in a real InfluxDB."""
+    sink = sink_of(real)
+    points = [b"m,a=b value=%d.0 %d" % (n, n) for n in range(1, 1001)]
+    await sink.write(points[:1])
+    points[700] = b'm,a=b value="text" 701'
+    refused = await write(points, sink, FakeHeartbeat(), asyncio.Event())
+    await sink.close()
+    assert {n: error.reason for n, error in refused.items()} == {700: "field_type_conflict"}
+    (row,) = await real.ask("SELECT count(value) FROM m")
+    assert row["count"] == 999
 
 
 async def test_a_real_influxdb_reads_every_escape_as_it_was_meant(real):

@@ -2,10 +2,13 @@
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
 
+from admin.desk import Desk
+from admin.metrics import exposition
 from common.bus import INGEST, DeadLetters, Filter, Keys, connect
 from common.errors import AuthenticationFailed, SpoolInUse
 from common.heartbeat import read_pulses
@@ -21,6 +24,7 @@ from ingest.simulator.settings import Settings as HomeSettings
 from store import __main__ as store_room
 from store.config import Settings as StoreSettings
 from tests.fakes.bus import event, fields_of
+from tests.fakes.desk import FakeSink
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.stored import (
     assert_each_once,
@@ -417,6 +421,29 @@ async def test_workers_say_that_they_live(pipe, home):
 
         await until(stages)
     assert await read_pulses(pipe.bus) == []
+
+
+async def test_workers_say_how_long_events_take(pipe, home):
+    """Every event is counted on every hop, and the metrics of admin show it."""
+    async with pipe.running():
+        home.change(100)
+        ledger = await pipe.settled()
+        hops = {
+            "spooled_to_raw": ledger.captured - ledger.filtered - ledger.duplicates,
+            "raw_to_enriched": ledger.enriched,
+            "enriched_to_stored": ledger.stored,
+        }
+
+        async def heard():
+            pulses = await read_pulses(pipe.bus)
+            found = {hop: sum(n) for pulse in pulses for hop, n in pulse.latency.items()}
+            return hops.items() <= found.items() and found["total"] >= 100
+
+        await until(heard, within_s=20, what=f"that heartbeats say {hops}")
+        seen = await Desk(bus=pipe.bus, sink=FakeSink(), home="home").overview()
+        text = exposition(seen, datetime.now(UTC)).decode()
+    for hop in (*hops, "total"):
+        assert f'habus_hop_duration_seconds_bucket{{hop="{hop}",le="+Inf"' in text
 
 
 async def test_a_second_ingest_with_the_same_spool_is_refused(pipe):

@@ -1,5 +1,8 @@
 """Schema `clean`, against influxdb-client's Point and an independent reader of line protocol."""
 
+import contextlib
+import math
+
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -8,7 +11,7 @@ from influxdb_client import Point, WritePrecision
 
 from common.errors import MalformedEvent, PointRejected
 from common.event import microseconds, time_of
-from common.sink import line
+from common.sink import line, line_ha
 from tests.fakes.enriched import of_home_assistant, other, state_change
 from tests.fakes.line_protocol import Line, parse
 from tests.fakes.recordings import VERSIONS, events
@@ -209,6 +212,74 @@ def test_no_digit_of_a_value_is_lost(value):
     assert found.fields["previous_duration_s"] == abs(value)
     exponent = line.line(event).split(b"value=")[1].split(b" ")[0]
     assert b"e" not in exponent or b"." in exponent
+
+
+def enriched_with(value: bytes):
+    """An event whose data was edited by hand: state and value are what stands in `value`."""
+    event = state_change("sensor.x", "5", TIME)
+    before = b'"state":"5","value":5.0'
+    assert event.data.count(before) == 1
+    return msgspec.structs.replace(event, data=event.data.replace(before, value))
+
+
+@pytest.mark.parametrize("schema", [line, line_ha])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'"state":"5","value":' + b"9" * 1_000_000,
+        b'"state":"5","value":-' + b"9" * 400,
+        b'"state":"5","value":1e999',
+        b'"state":"5","value":NaN',
+        b'"state":"5","value":Infinity',
+        b'"state":"5","value":"5"',
+        b'"state":"5","value":1e308',
+        b'"state":"5","value":-0.0',
+        b'"state":"5","value":5e-324',
+        b'"state":"5","value":9007199254740993',
+        b'"state":"' + b"9" * 1_000_000 + b'"',
+        b'"state":"-' + b"9" * 400 + b'"',
+        b'"state":"\\u0000\\u001b[31m\\u007f\\u0085\\u2028"',
+        b'"state":"\\ud800"',
+        b'"state":"\\udfff\\ud800"',
+        b'"state":"\xff"',
+        b'"state":"a\\nb,c=d e\\\\\\"f"',
+        b'"state":"#"',
+        b'"state":"' + b"\\\\" * 100_001 + b'"',
+    ],
+)
+def test_whatever_stands_in_an_event_is_one_finite_point_or_none(schema, value):
+    """Numbers without end, halves of characters, control characters: one line, or a refusal."""
+    try:
+        written = schema.line(enriched_with(value))
+    except (MalformedEvent, PointRejected):
+        return
+    if not written:
+        assert schema is line_ha
+        return
+    assert len(written.splitlines()) == 1
+    assert min(written) >= ord(" ") or schema is line_ha
+    for version in (2, 3):
+        (found,) = parse(written.decode(), version)
+        assert found.time == US
+        assert all(math.isfinite(x) for x in found.fields.values() if isinstance(x, float))
+
+
+ANY_CHARACTER = st.text(st.characters(), max_size=6)
+"""Every code point there is, lone surrogates and NUL with them."""
+
+
+@given(ANY_CHARACTER, ANY_CHARACTER, ANY_CHARACTER, ANY_CHARACTER)
+def test_no_character_breaks_a_line(entity_id, kind, area, unit):
+    """Every code point, in each name, ends as one point that both readers read alike."""
+    event = msgspec.structs.replace(state_change(), entity_id=entity_id, type=kind)
+    head = line._head(kind or "m", kind, entity_id, area, area, unit, unit, area)
+    written = f"{head}available=true 1".encode(errors="replace")
+    assert len(written.splitlines()) == 1
+    (two,) = parse(written.decode(), 2)
+    (three,) = parse(written.decode(), 3)
+    assert two == three
+    with contextlib.suppress(MalformedEvent):
+        assert len(line.line(event).splitlines()) == 1
 
 
 def test_half_a_character_is_replaced():
