@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.bus.entry import number
 from common.bus.stream import Entry
 
 Position = tuple[int, int]
@@ -63,7 +64,6 @@ class Passage(msgspec.Struct, frozen=True):
 def passage_of(stream: str, entry: Entry) -> Passage:
     """Make ready an entry, of whatever stands there."""
     fields = entry.fields
-    replays = fields.get("replays", "0")
     data = fields.get("data", "")
     is_cut = len(data) > LARGEST_DATA
     told = _Told(
@@ -76,7 +76,7 @@ def passage_of(stream: str, entry: Entry) -> Passage:
         source=fields.get("source", ""),
         home=fields.get("home", ""),
         data=None if is_cut else as_json(data),
-        replays=int(replays) if replays.isdecimal() else 0,
+        replays=number(fields.get("replays")),
         cut=is_cut,
         dead=_cause_of(fields) if stream == "dead" else None,
     )

@@ -7,12 +7,13 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from common import __version__
 from common.bus.connection import Bus
+from common.bus.entry import number
 from common.errors import BusUnavailable, TransientError
 from common.event import time_of
 from common.latency import Latency
@@ -29,6 +30,8 @@ MAX_ERROR_CHARACTERS: Final = 1000
 
 UP, DOWN = "up", "down"
 """State of a dependency."""
+
+Decoded = TypeVar("Decoded")
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +87,8 @@ class Heartbeat:
 
     def count(self, **done: int) -> None:
         """Add to the counters; this is progress."""
-        for name, number in done.items():
-            self._counters[name] = self._counters.get(name, 0) + number
+        for name, times in done.items():
+            self._counters[name] = self._counters.get(name, 0) + times
         self._progress = _now()
 
     def latency(self, hop: str) -> Latency:
@@ -149,16 +152,24 @@ def _pulse(key: str, fields: Mapping[str, bytes]) -> Pulse:
         name=name,
         version=text.get("version", ""),
         host=text.get("host", ""),
-        pid=int(text.get("pid", "0")),
+        pid=number(fields.get("pid")),
         started=text.get("started", ""),
         beat=text.get("beat", ""),
         progress=text.get("progress", ""),
-        counters=json.loads(text.get("counters", "{}")),
-        latency=json.loads(text.get("latency", "{}")),
-        dependencies=json.loads(text.get("dependencies", "{}")),
+        counters=_decoded(fields.get("counters"), dict[str, int]),
+        latency=_decoded(fields.get("latency"), dict[str, list[int]]),
+        dependencies=_decoded(fields.get("dependencies"), dict[str, str]),
         last_error=text.get("last_error", ""),
         spool=text.get("spool", ""),
     )
+
+
+def _decoded(text: bytes | None, shape: type[Decoded]) -> Decoded:
+    """What a field holds as JSON; empty where somebody else wrote it."""
+    try:
+        return msgspec.json.decode(text or b"{}", type=shape)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return shape()
 
 
 def _now() -> str:

@@ -332,7 +332,10 @@ class Conversation:
 
 
 def _failure_of(error: msgspec.Raw) -> Failure:
-    details = msgspec.json.decode(error)
+    try:
+        details = msgspec.json.decode(error)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):  # until now it was only skipped
+        details = None
     if not isinstance(details, dict):
         details = {}
     code = str(details.get("code", "unknown_error"))

@@ -17,6 +17,7 @@ from admin.routes.asked import End, EntityId, Limit, Start, Time
 from admin.routes.streams import StreamName
 from admin.timespan import span
 from common.bus import Entry
+from common.bus.entry import number
 from common.event import format_time
 from common.ledger import read_ledger
 from common.sink import StoredEvent
@@ -201,7 +202,6 @@ def stored(event: StoredEvent) -> Stored:
 def passing(stream: StreamName, entry: Entry) -> Passing:
     """The answer's shape of an entry; of whatever stands there."""
     fields = entry.fields
-    replays = fields.get("replays", "0")
     return Passing(
         stream=stream,
         entry_id=entry.entry_id,
@@ -211,6 +211,6 @@ def passing(stream: StreamName, entry: Entry) -> Passing:
         time=fields.get("time", ""),
         source=fields.get("source", ""),
         home=fields.get("home", ""),
-        replays=int(replays) if replays.isdigit() else 0,
+        replays=number(fields.get("replays")),
         data=as_json(fields.get("data", "")),
     )

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from common.bus.connection import Bus
-from common.bus.entry import Field
+from common.bus.entry import Field, number
 from common.bus.keys import Keys
 
 MOST_LINES: Final = 10_000
@@ -128,7 +128,6 @@ def _line(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Line:
         what = msgspec.json.decode(text.get("what", "{}"))
     except (msgspec.DecodeError, RecursionError):
         what = {}
-    count = text.get("count", "0")
     return Line(
         id=entry_id.decode(),
         at=text.get("at", ""),
@@ -136,7 +135,7 @@ def _line(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Line:
         via=text.get("via", ""),
         address=text.get("address", ""),
         action=text.get("action", ""),
-        count=int(count) if count.isdecimal() else 0,
+        count=number(text.get("count")),
         what=what,
         original=text.get("original"),
     )

@@ -146,7 +146,9 @@ class Bus:
             BusUnavailable: When Redis does not answer.
         """
         with translated():
-            found = sorted([key.decode() async for key in self._redis.scan_iter(match=pattern)])
+            found = sorted(
+                [key.decode(errors="replace") async for key in self._redis.scan_iter(match=pattern)]
+            )
         pairs = [(key, await self.read_hash(key)) for key in found]
         return {key: fields for key, fields in pairs if fields}
 

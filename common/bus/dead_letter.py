@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from common.bus.entry import event_of
+from common.bus.entry import event_of, number
 from common.event import Event
 
 ID: Final = re.compile(r"\d{1,19}-\d{1,19}", re.ASCII)
@@ -121,11 +121,6 @@ def letter_from(entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
         at=text.get("dead_at", ""),
         fingerprint=text.get("dead_fingerprint", ""),
     )
-
-
-def number(text: Any) -> int:  # noqa: ANN401 - whatever stands in Redis
-    """The whole number that a text or bytes are; 0 where they are none."""
-    return int(text) if text and text.isdigit() and text.isascii() and len(text) < 20 else 0  # noqa: PLR2004 - digits of 64 bits
 
 
 def parts(entry_id: str) -> tuple[int, int]:

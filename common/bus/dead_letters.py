@@ -8,8 +8,8 @@ import msgspec
 
 from common.bus.audit import Deed, flat_of
 from common.bus.connection import Bus
-from common.bus.dead_letter import EVERYTHING, ID, DeadLetter, Filter, letter_from, number
-from common.bus.entry import Field
+from common.bus.dead_letter import EVERYTHING, ID, DeadLetter, Filter, letter_from
+from common.bus.entry import Field, number
 from common.bus.keys import ENRICH, STORE
 from common.bus.letter_index import LetterIndex
 from common.bus.letter_table import Group

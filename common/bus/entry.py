@@ -16,6 +16,8 @@ Values = tuple[str, str, str, str, str, str, bytes]
 """What varies in the entry of an event that was never replayed; the scripts know its names."""
 
 _NAMES: Final = [b"v", b"id", b"type", b"entity_id", b"time", b"source", b"home", b"data"]
+_DIGITS: Final = 19
+"""Digits that fit into 64 bits; Python itself refuses to read more than 4300."""
 _REQUIRED: Final = ("id", "type", "time", "data")
 
 
@@ -88,7 +90,6 @@ def _event_of_any(fields: dict[bytes, bytes]) -> Event:
     if missing := [name for name in _REQUIRED if name.encode() not in fields]:
         message = f"the entry lacks the field {', '.join(missing)}"
         raise MalformedEvent(message)
-    replays = fields.get(b"replays", b"0")
     return Event(
         id=fields[b"id"].decode(),
         type=fields[b"type"].decode(),
@@ -97,5 +98,11 @@ def _event_of_any(fields: dict[bytes, bytes]) -> Event:
         source=fields.get(b"source", b"api").decode(),
         home=fields.get(b"home", b"home").decode(),
         data=fields[b"data"],
-        replays=int(replays) if replays.isdigit() else 0,
+        replays=number(fields.get(b"replays")),
     )
+
+
+def number(text: str | bytes | None) -> int:
+    """The whole number that stands in a field; 0 where none does that fits into 64 bits."""
+    is_number = text and text.isdigit() and text.isascii() and len(text) <= _DIGITS
+    return int(text) if text and is_number else 0

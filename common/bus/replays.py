@@ -7,8 +7,8 @@ import msgspec
 
 from common.bus.audit import Deed, command_for, flat_of
 from common.bus.connection import Bus
-from common.bus.dead_letter import Filter, number
-from common.bus.entry import Field
+from common.bus.dead_letter import Filter
+from common.bus.entry import Field, number
 from common.errors import ReplayNotFound
 
 LEASE_MS: Final = 15_000

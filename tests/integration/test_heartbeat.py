@@ -48,6 +48,18 @@ async def test_a_worker_says_who_it_is_and_what_it_did(bus):
     assert third.last_error == second.last_error
 
 
+async def test_what_a_stranger_writes_in_place_of_a_heartbeat_hides_no_worker(bus):
+    """Fields and keys that make no sense count as unknown; the others are read."""
+    await Heartbeat(bus, INGEST, "a").beat()
+    strange = ("pid", "x", "counters", "[1", "dependencies", b"\xff", "host", "attic")
+    await bus.command("HSET", bus.keys.worker(ENRICH, "b"), *strange)
+    await bus.command("HSET", b"ha:worker:enrich:\xff", "pid", "9" * 5_000)
+    found = {pulse.name: pulse for pulse in await read_pulses(bus)}
+    assert found.keys() == {"a", "b"}
+    assert (found["b"].pid, found["b"].counters, found["b"].dependencies) == (0, {}, {})
+    assert found["b"].host == "attic"
+
+
 async def test_workers_are_found_by_stage(bus):
     """All that live are found, or those of one stage."""
     for stage, name in ((INGEST, "a"), (ENRICH, "b"), (ENRICH, "c")):

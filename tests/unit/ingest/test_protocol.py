@@ -225,7 +225,14 @@ def test_an_answer_comes_with_its_id_and_its_command():
     assert conversation.ignored == 1
 
 
-@pytest.mark.parametrize("error", [b"null", b"{}", b'"no"', b'{"code":null,"message":{}}'])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(b"null", b"{}", b'"no"', b'{"code":null,"message":{}}', b'{"code":"\xff"}'),
+        b"[" * 900 + b"]" * 900,
+        b'{"code":' * 900 + b"1" + b"}" * 900,
+    ],
+)
 def test_an_error_of_any_shape_is_a_failure(error):
     """A failed command is an Answer with an error even where Home Assistant does not say which."""
     conversation, _ = authenticated()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.bus.dead_letter import Filter, letter_from, number, parts
+from common.bus.dead_letter import Filter, letter_from, parts
 from common.errors import MalformedEvent
 from common.event import Event
 
@@ -35,24 +35,6 @@ def test_a_letter_gives_back_the_event_that_it_was():
     assert letter.event(b"[]").data == b"[]"
     with pytest.raises(MalformedEvent, match="lacks"):
         letter_from(b"1-1", {b"dead_stage": b"store"}).event()
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("7", 7),
-        (b"7", 7),
-        ("", 0),
-        ("-1", 0),
-        ("x", 0),
-        ("²", 0),
-        ("9" * 19, int("9" * 19)),
-        ("9" * 20, 0),
-    ],
-)
-def test_a_number_is_read_from_whatever_stands_there(text, value):
-    """What is no number of 64 bits counts as 0."""
-    assert number(text) == value
 
 
 def test_replays_and_expiry_are_read_off():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.bus.entry import event_of, fields_of, values_of
+from common.bus.entry import event_of, fields_of, number, values_of
 from common.errors import MalformedEvent
 from common.event import Event
 
@@ -80,8 +80,27 @@ def test_text_that_is_no_utf8_is_malformed(extra):
 
 
 def test_replays_that_are_no_number_count_as_none():
-    """A field that a person spoiled does not spoil the event."""
-    assert event_of([*wire(fields_of(PLAIN)), b"replays", b"often"]).replays == 0
+    """A field that a person spoiled does not spoil the event, nor does a number without end."""
+    for replays in (b"often", b"-1", b"9" * 5_000, b"\xc2\xb2", b""):
+        assert event_of([*wire(fields_of(PLAIN)), b"replays", replays]).replays == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7),
+        (b"7", 7),
+        ("", 0),
+        ("-1", 0),
+        ("x", 0),
+        ("²", 0),
+        ("9" * 19, int("9" * 19)),
+        ("9" * 20, 0),
+    ],
+)
+def test_a_number_is_read_from_whatever_stands_there(text, value):
+    """What is no number of 64 bits counts as 0."""
+    assert number(text) == value
 
 
 @given(st.lists(st.binary(), max_size=20))
