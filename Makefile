@@ -10,7 +10,7 @@ need = test -e $(1) || { echo "make $@: there is no $(1) yet" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test format lint types test integration faults browser e2e coverage \
-	bench check demo up down logs clean soak containers audit settings mutants
+	bench check demo up down logs clean soak containers audit settings mutants fuzz
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,9 @@ bench: install-test ## How fast it is on this machine
 
 mutants: install-test ## Break the code on purpose, one way at a time; each must turn a test red
 	$(BIN)/python -m tests.mutants
+
+fuzz: install-test ## Over 100,000 bad inputs at every door; SEED=n repeats a run, COUNT=n is how many
+	$(BIN)/python -m tests.fuzz
 
 soak: install-test ## Faults by chance, until you stop it; SEED=n repeats a run
 	@$(call need,tests/faults/soak.py)

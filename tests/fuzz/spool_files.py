@@ -1,0 +1,101 @@
+"""Files of the spool with flipped bytes, cut, with pages of zeros."""
+
+import asyncio
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from common.errors import PipelineError
+from ingest.spool import open_spool
+from tests.fakes.bus import START_MS, event, letter_row
+from tests.fuzz.report import Report
+
+PAGE: Final = 4096
+_LONGEST_S: Final = 60.0
+_EVENTS: Final = 300
+
+
+async def tries(seed: int, count: int) -> Report:
+    """Open so many damaged files and use what opens: our own errors, or none."""
+    dice = random.Random(seed)  # noqa: S311 - chance that can be repeated
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="habus-fuzz-") as folder:
+        samples = await _samples(Path(folder))
+        for number in range(count):
+            sample = dice.choice(samples)
+            place = Path(folder, "tried")
+            shutil.copytree(sample, place)
+            damage = _damage(place, dice)
+            with report.trying(f"file {number} of seed {seed}: {damage}"):
+                async with asyncio.timeout(_LONGEST_S):
+                    await _use(place / "spool.db", report)
+            shutil.rmtree(place)
+    return report
+
+
+async def _use(path: Path, report: Report) -> None:
+    """Do all that ingest does with a spool."""
+    try:
+        async with open_spool(path) as spool:
+            rows = await spool.after(0, 1000)
+            assert [row.seq for row in rows] == sorted({row.seq for row in rows})
+            await spool.follow((START_MS, 5), ours=True)
+            added = [event(n) for n in range(10_000, 10_010)]
+            assert await spool.add(added, filtered=1, now_ms=START_MS) <= len(added)
+            await spool.trim(150, START_MS + 1, 10**12)
+            await spool.after(rows[-1].seq if rows else 0, 1000)
+    except PipelineError as error:
+        report.end(type(error).__name__)
+    else:
+        set_aside = len(list(path.parent.glob("spool.db*"))) > 4
+        report.end("set aside" if set_aside else f"open, {len(rows) // 100 * 100}… rows read")
+
+
+async def _samples(folder: Path) -> list[Path]:
+    """A spool that was closed in order, and one as a power cut leaves it: with its log."""
+    whole, cut = folder / "whole", folder / "cut"
+    async with open_spool(whole / "spool.db") as spool:
+        for first in range(1, _EVENTS, 30):
+            await spool.add(
+                [event(n, entity_id=f"sensor.{n % 7}") for n in range(first, first + 30)],
+                [(letter_row(5000 + first).event, letter_row(5000 + first).letter)],
+                filtered=3,
+                now_ms=START_MS + first,
+            )
+        await spool.trim(100, START_MS + 40, 10**12)
+        shutil.copytree(whole, cut)
+    return [whole, cut]
+
+
+def _damage(place: Path, dice: random.Random) -> str:
+    """Damage one of the files, and say how."""
+    files = [path for path in sorted(place.iterdir()) if path.stat().st_size]
+    path = dice.choice(files)
+    data = bytearray(path.read_bytes())
+    at = dice.randrange(len(data))
+    match dice.randrange(7):
+        case 0:
+            del data[at:]
+        case 1:
+            start = at // PAGE * PAGE
+            data[start : start + PAGE] = bytes(len(data[start : start + PAGE]))
+        case 2:
+            for _ in range(dice.choice((1, 10, 1000))):
+                data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        case 3:
+            data[at : at + 200] = dice.randbytes(len(data[at : at + 200]))
+        case 4:  # the head of the file
+            data[dice.randrange(min(100, len(data)))] = dice.randrange(256)
+        case 5:  # two pages change places
+            other = dice.randrange(len(data)) // PAGE * PAGE
+            start = at // PAGE * PAGE
+            data[start : start + PAGE], data[other : other + PAGE] = (
+                data[other : other + PAGE],
+                data[start : start + PAGE],
+            )
+        case _:
+            data = bytearray(dice.choice((b"", b"hello", dice.randbytes(9000))))
+    path.write_bytes(data)
+    return f"{path.name} at {at} of {len(data)}"
