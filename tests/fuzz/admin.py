@@ -113,7 +113,7 @@ async def _fill(bus: Bus, strange: Strange) -> list[str]:
         *(("XADD", key, "*", *strange.entry()) for key in streams for _ in range(5)),
     )
     for stage in ("ingest", "enrich", "store"):
-        names = ("pid", "counters", "dependencies", "started", "beat", "version")
+        names = ("pid", "counters", "latency", "dependencies", "started", "beat", "version")
         said = [part for name in names for part in (name, strange.word())]
         await bus.command("HSET", bus.keys.worker(stage, "stranger"), *said)
     ids = await bus.commands(*(("XADD", bus.keys.dead, "*", *strange.letter()) for _ in range(20)))
