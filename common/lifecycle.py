@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from common.backoff import delays
 from common.config import WorkerSettings
-from common.errors import FatalError, InvalidSetting, TransientError
+from common.errors import FatalError, InvalidSetting, PoisonError, TransientError
 from common.logs import OncePerMinute, logger, start_logging
 
 EXIT_FATAL, EXIT_SETTINGS, EXIT_UNFORESEEN = 1, 2, 70
@@ -163,7 +163,11 @@ async def patiently(
     async def attempt() -> Answer:
         return await call()
 
-    answer: Answer = await retrying(attempt)
+    try:
+        answer: Answer = await retrying(attempt)
+    except PoisonError:  # an answer, too: whom we waited for is there, and refuses an event
+        wait.over()
+        raise
     wait.over()
     return answer
 

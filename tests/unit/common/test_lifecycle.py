@@ -308,6 +308,17 @@ async def test_other_errors_go_through(waits):
     assert len(waits) == 1
 
 
+@pytest.mark.usefixtures("waits", "said")
+async def test_a_refusal_ends_a_wait():
+    """Who refuses an event is there again, and the heartbeat says so."""
+    error, shown = BusUnavailable("refused"), []
+    with pytest.raises(MalformedEvent):
+        await patiently(
+            Away(error, MalformedEvent("no JSON")), asyncio.Event(), "Redis", shown.append
+        )
+    assert shown == [error, None]
+
+
 async def test_stop_ends_a_wait():
     """A stop during a wait raises Stopped, and nothing is tried again."""
     stop = asyncio.Event()
