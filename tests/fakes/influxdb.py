@@ -82,6 +82,7 @@ class FakeInfluxDB:
         self.version, self.token, self.org, self.bucket = version, token, org, bucket
         self.port = port
         self.fast = fast
+        self._retention_s = retention_s
         self.kept = Kept(version, retention_s, None if fast else file)
         self.requests: list[Request] = []
         self.statuses: Counter[int] = Counter()
@@ -115,6 +116,7 @@ class FakeInfluxDB:
     def behave(self) -> None:
         """Stop misbehaving."""
         self._fault = None
+        self.kept.retention_s = self._retention_s
 
     async def away(self) -> None:
         """Refuse connections and reset those that are open, until `back`."""
@@ -207,6 +209,10 @@ class FakeInfluxDB:
     def take_at_most(self, size: float, for_s: float = FOR_EVER) -> None:
         """Answer 413 to every write of more bytes."""
         self._misbehave(Fault("limit", seconds=size), for_s)
+
+    def forget_after(self, seconds: float) -> None:
+        """Refuse points that are older, until told to `behave`."""
+        self.kept.retention_s = seconds
 
     def say(self, reply: bytes, times: float = FOR_EVER) -> None:
         """Answer with exactly these bytes, status line and all, and close the connection."""
@@ -413,7 +419,7 @@ _TLS = b"\x16"
 
 _ORDERS = {
     *("behave", "away_for", "status", "unauthorized", "html", "redirect", "slow", "drip"),
-    *("fail_at", "take_at_most"),
+    *("fail_at", "take_at_most", "forget_after"),
     *("half_written_then_500", "reset_in_body", "reset_in_reply", "store_then_time_out"),
 }
 

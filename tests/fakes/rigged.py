@@ -2,9 +2,10 @@
 
 `RIGGED_CLOCKS="common.heartbeat.EVERY_S=0.5 …"` shortens constants, so that a test need not wait
 for minutes. `RIGGED_TRAPS="common.bus.consumer.Consumer.settle=kill:/path …"` lays traps: as long
-as the file is there, whoever comes by dies (`kill`) or hangs for good (`hang`). What stands in the
-file must stand in the arguments too (nothing: any will do). A file that ends in `.once` is removed
-by the first victim. Each victim leaves a line in the file with `.sprung` added.
+as the file is there, whoever comes by dies (`kill`), hangs for good (`hang`) or wants more memory
+than there is (`memory`). One of the file's lines must stand in the arguments too; an empty file
+is for anybody. A file that ends in `.once` is removed by the first victim. Each victim leaves a
+line in the file with `.sprung` added.
 """
 
 import importlib
@@ -50,16 +51,23 @@ def _find(dotted: str) -> tuple[Any, str]:
     raise SystemExit(f"there is no {dotted}")
 
 
+def _is_meant(args: tuple[Any, ...], words: list[str]) -> bool:
+    said = repr(args)
+    return not words or any(word in said for word in words)
+
+
 def _trapped(function: Callable[..., Any], kind: str, file: Path) -> Callable[..., Any]:
     @wraps(function)
     def called(*args: Any, **named: Any) -> Any:
-        if file.exists() and (wanted := file.read_text()) in repr(args):
+        if file.exists() and _is_meant(args, file.read_text().splitlines()):
             with file.with_name(file.name + ".sprung").open("a") as traces:
-                traces.write(f"{kind} {os.getpid()} {wanted}\n")
+                traces.write(f"{kind} {os.getpid()}\n")
             if file.suffix == ".once":
                 file.unlink()
             if kind == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if kind == "memory":
+                bytearray(2**62)
             while True:
                 time.sleep(60)
         return function(*args, **named)

@@ -58,6 +58,10 @@ class Account:
         self.owed: set[Key] = set()
         self.filtered: set[Key] = set()
         self.wrong: list[str] = []
+        self.strangers: set[Key] = set()
+        """What the home never did and may stand all the same: what rubbish looked like."""
+        self.taken: set[Key] = set()
+        """What somebody took off the bus before it was settled; it may be missing."""
         self.since_n = 0
         """History up to this number is not owed: it happened before we came."""
 
@@ -71,8 +75,8 @@ class Account:
 
     @property
     def missing(self) -> set[Key]:
-        """What is owed and does not stand in the sink."""
-        return self.owed - self.points.keys()
+        """What is owed, was not taken away, and does not stand in the sink."""
+        return self.owed - self.points.keys() - self.taken
 
     @property
     def last_n(self) -> int:
@@ -97,7 +101,9 @@ class Account:
         stored = self.points.keys()
         broken = {
             "I1 lost": self.missing - dead,
-            "I2 stored or buried what never happened": (stored | dead) - self.changes.keys(),
+            "I2 stored or buried what never happened": (stored | dead)
+            - self.changes.keys()
+            - self.strangers,
             "I3 stored twice": {key for key, point in self.points.items() if len(point.series) > 1},
             "I10 stored and buried": stored & dead,
             "I10 stored or buried though filtered": (stored | dead) & self.filtered,
@@ -156,9 +162,9 @@ class Account:
     def _written(
         self, measurement: str, tags: Mapping[str, str], ns: int, fields: Mapping[str, object]
     ) -> None:
-        if measurement.startswith("habus_"):
+        if "entity_id" not in tags:  # not an event of ours
             return
-        key = (ns // 1000, tags.get("entity_id", ""))
+        key = (ns // 1000, tags["entity_id"])
         point = self.points.setdefault(key, Point())
         point.writes += 1
         series = measurement + json.dumps(tags, sort_keys=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from common.bus import Bus, Keys, connect
 from common.errors import BusUnavailable
@@ -46,6 +46,7 @@ CLOCKS = {
     "common.bus.connection.CONNECT_TIMEOUT_S": 2.0,
     "common.bus.trim.EVERY_S": 2.0,
     "common.ledger.EVERY_S": 1.0,
+    "common.watchdog.HUNG_S": 2.0,
     "common.backoff.CAP_S": 5.0,
     "ingest.connection.PING_S": 2.0,
     "ingest.deliver.TRIM_EVERY_S": 2.0,
@@ -54,7 +55,14 @@ CLOCKS = {
 
 SETTLE = "common.bus.consumer.Consumer.settle"
 ENRICH = "enrich.worker.enrich"
-TRAPS = {"after_write": (SETTLE, "kill"), "poison": (ENRICH, "kill"), "endless": (ENRICH, "hang")}
+POINT = "common.sink.influx.InfluxSink.point"
+TRAPS = {
+    "after_write": (SETTLE, "kill"),
+    "poison": (ENRICH, "kill"),
+    "endless": (ENRICH, "hang"),
+    "memory": (ENRICH, "memory"),
+    "poison_point": (POINT, "kill"),
+}
 """Name of a trap → where it lies, and what it does to whoever comes by."""
 
 FILTERED_DOMAIN = "sun"
@@ -116,6 +124,7 @@ class Pipeline:
         seed: Of everything that looks random.
 
     Attributes:
+        unreadable: Dead letters of messages that are no event, at the last look.
         links: Proxies by name: `home`, `influxdb`, and for each worker its way to Redis.
         workers: By name.
         dice: Draws moments and victims.
@@ -142,8 +151,7 @@ class Pipeline:
         self.workers: dict[str, Child] = {}
         self.links: dict[str, ToxicProxy] = {}
         self.expected_dead: set[Key] = set()
-        self.expected_lost = 0
-        self.notes: list[str] = []
+        self.unreadable = 0
         self._open = AsyncExitStack()
         self._read_bytes: dict[Path, int] = {}
         self.account = Account(
@@ -280,6 +288,14 @@ class Pipeline:
         url = f"{self._influxdb_url}/fake/{order}?{_query(arguments)}"
         await asyncio.to_thread(_fetched, url, b"")
 
+    async def write_point(self, line: str) -> None:
+        """Write a point that is not ours into InfluxDB."""
+        query = _query({"org": "home", "bucket": "home_assistant", "precision": "us"})
+        url = f"{self._influxdb_url}/api/v2/write?{query}"
+        request = Request(url, line.encode())  # noqa: S310 - our own server
+        request.add_header("Authorization", f"Token {self.secrets['INFLUXDB_TOKEN']}")
+        await asyncio.to_thread(_fetched, request, None)
+
     async def influxdb_requests(self) -> int:
         """How many requests the fake InfluxDB has answered, ours among them."""
         counts = await asyncio.to_thread(_fetched, f"{self._influxdb_url}/fake/counts", None)
@@ -294,9 +310,39 @@ class Pipeline:
         return await read_ledger(self.bus)
 
     async def dead(self) -> set[Key]:
-        """What stands in the dead letters."""
+        """What stands in the dead letters; of messages that are no event only the number."""
         entries = await self.bus.command("XRANGE", "ha:dead", "-", "+")
-        return {_key_of(dict(_pairs(fields))) for _, fields in entries}
+        letters = [dict(pairs_of(fields)) for _, fields in entries]
+        events = [fields for fields in letters if fields[b"type"] != b"unreadable"]
+        self.unreadable = len(letters) - len(events)
+        return {key_of(fields) for fields in events}
+
+    async def happen(self, count: int) -> set[Key]:
+        """Let so many states change at once; what is owed of them."""
+        self.account.read_on()
+        before = self.account.last_n
+        await self.home("change", count=count)
+        self.account.read_on()
+        return {key for key in self.account.owed if self.account.changes[key].n > before}
+
+    async def appear(self, entity_id: str) -> Key:
+        """Let an entity appear and go at once; its first change. It must be quiet meanwhile."""
+        self.account.read_on()
+        await self.home("add", entity_id=entity_id)
+        self.account.read_on()
+        [key] = (key for key in self.account.owed if key[1] == entity_id)
+        return key
+
+    async def drained(self) -> None:
+        """Let nothing happen any more, and wait until all is stored."""
+        await self.stop_flow()
+        await self._wait(self.is_idle, "all to be stored")
+
+        async def all_stored() -> bool:
+            await self.stored()
+            return not self.account.missing - await self.dead()
+
+        await self._wait(all_stored, "all to be stored")
 
     async def count(self, stream: str) -> int:
         """How many entries a stream has."""
@@ -371,7 +417,7 @@ class Pipeline:
                 dead = set()
             self.account.read_on()
             if not recovery_s and not self.account.owed_until(until_n) - (
-                self.account.points.keys() | dead
+                self.account.points.keys() | dead | self.account.taken
             ):
                 recovery_s = time.monotonic() - ended
             waits = [] if recovery_s else ["what happened before the end is not all settled"]
@@ -422,8 +468,8 @@ class Pipeline:
             ledger = await self.ledger()
             claims = {
                 "unaccounted": (ledger.unaccounted, 0),
-                "dead": (ledger.dead, len(dead)),
-                "lost": (ledger.lost, self.expected_lost),
+                "dead": (ledger.dead, len(dead) + self.unreadable),
+                "lost": (ledger.lost, len(self.account.taken)),
             }
             stored = len(self.account.points)
             if not self.setup.meddled:
@@ -511,19 +557,21 @@ def _query(arguments: dict[str, object]) -> str:
     )
 
 
-def _fetched(url: str, body: bytes | None) -> bytes:
+def _fetched(url: str | Request, body: bytes | None) -> bytes:
     with urlopen(url, body, timeout=30) as reply:  # noqa: S310 - our own servers
         content: bytes = reply.read()
         return content
 
 
-def _pairs(flat: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+def pairs_of(flat: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """Fields of an entry and their values, however the client hands them out."""
     if isinstance(flat, dict):
         return list(flat.items())
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _key_of(fields: dict[bytes, bytes]) -> Key:
+def key_of(fields: dict[bytes, bytes]) -> Key:
+    """The change that an entry is about."""
     when = datetime.fromisoformat(fields[b"time"].decode())
     us = int(when.replace(microsecond=0).timestamp()) * 1_000_000 + when.microsecond
     return us, fields.get(b"entity_id", b"").decode()
