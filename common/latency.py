@@ -1,6 +1,6 @@
 """How long events take from hop to hop: cumulative counts in buckets, as Prometheus wants them."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -68,14 +68,18 @@ class Latency:
             times: ISO 8601 as events carry it.
             now_us: When they ended, microseconds since 1970.
         """
-        counts, last = self.counts, len(BOUNDS_S)
         if len(times) < _MANY:
             for time in times:
-                counts[bisect_left(_BOUNDS_MS, (now_us - microseconds(time)) / 1000)] += 1
+                age_ms = (now_us - microseconds(time)) / 1000
+                self.counts[bisect_left(_BOUNDS_MS, age_ms)] += 1
             return
-        bounds = [time_of(now_us - int(bound * 1_000_000)) for bound in reversed(BOUNDS_S)]
-        for time in times:
-            counts[last - bisect_right(bounds, time)] += 1
+        newest_last = sorted(times)  # nearly so already
+        older = len(times)
+        for bucket, bound in enumerate(BOUNDS_S):
+            still_older = bisect_left(newest_last, time_of(now_us - int(bound * 1_000_000)))
+            self.counts[bucket] += older - still_older
+            older = still_older
+        self.counts[-1] += older
 
 
 def ms_of_id(entry_id: bytes) -> int:

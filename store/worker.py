@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from common.bus import Consumer, Delivery
 from common.errors import PointRejected, PoisonError, WriteFailed
@@ -18,6 +18,9 @@ from store.refusals import isolate
 from store.suspicion import Suspicion
 
 Point = TypeVar("Point")
+
+MOST_OF_A_LINE: Final = 2000
+"""Bytes of line protocol that a dead letter repeats."""
 
 
 async def work(
@@ -36,7 +39,7 @@ async def work(
             points, refusals = points_of(batch, sink)
         refused = await write(points, sink, heartbeat, stop)
         numbers = [i for i in range(len(batch)) if i not in refusals]
-        refusals |= {numbers[i]: error for i, error in refused.items()}
+        refusals |= {numbers[i]: with_line(error, points[i]) for i, error in refused.items()}
         await enriched.settle(batch, refusals, stop)
         now_us = time.time_ns() // 1000
         on_stream.add_ordered(batch, lambda held: ms_of_id(held.entry_id), now_us // 1000)
@@ -61,12 +64,21 @@ def points_of(
     return points, refusals
 
 
-def live_times_of(batch: Sequence[Delivery], but: Container[int]) -> list[str]:
+def with_line(error: PointRejected, point: object) -> PointRejected:
+    """The error with the line that was refused, at most `MOST_OF_A_LINE` of it."""
+    if isinstance(point, bytes):
+        error.detail["line"] = point[:MOST_OF_A_LINE].decode(errors="replace")
+    return error
+
+
+def live_times_of(batch: Sequence[Delivery], but: Collection[int]) -> list[str]:
     """Times of the events that came live, but for some: of others the age is not our doing."""
+    if but:
+        batch = [held for number, held in enumerate(batch) if number not in but]
     return [
-        held.event.time
-        for number, held in enumerate(batch)
-        if isinstance(held.event, Event) and held.event.source == LIVE and number not in but
+        event.time
+        for held in batch
+        if isinstance(event := held.event, Event) and event.source == LIVE
     ]
 
 

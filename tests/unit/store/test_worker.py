@@ -140,6 +140,17 @@ async def test_nothing_is_settled_before_it_is_written():
     assert enriched.stood == [[event(1).id, event(4).id]]
 
 
+async def test_a_refused_point_is_buried_with_its_line():
+    """The dead letter's detail holds the beginning of the line that was refused, and it alone."""
+    line = b"m,a=\xff " + b"x" * 5000
+    sink, consumer = FakeSink({line}), FakeConsumer([held(1), held(2)])
+    sink.point = lambda stored: line if stored.id == event(2).id else b"good"
+    await work(consumer, sink, FakeHeartbeat(), asyncio.Event())
+    ((_, refusals),) = consumer.settled
+    assert refusals[1].detail["line"].startswith("m,a=\ufffd xxx")
+    assert len(refusals[1].detail["line"]) == 2000
+
+
 async def test_nothing_to_write_asks_nobody():
     """A batch of which nothing is a point does not touch the sink."""
     assert await write([], FakeSink(away_for=1), FakeHeartbeat(), asyncio.Event()) == {}
