@@ -28,6 +28,7 @@ from admin.routes import (
     preview,
     replays,
     streams,
+    way,
 )
 from admin.security import SAFE_METHODS, Door, Hosts, bearer
 from admin.who import address_of
@@ -99,7 +100,7 @@ def create_app(
     app.state.rate_limits = RateLimits()
     app.state.door = Door(token)
     for router in (
-        *(health, streams, live, events, preview, entities),
+        *(health, streams, live, way, events, preview, entities),
         *(replays, export, dead_letters, audit, config),
     ):
         app.include_router(router.router, prefix=API)

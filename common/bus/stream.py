@@ -123,6 +123,30 @@ class Streams:
         rows = await self._bus.command("XRANGE", key, f"({entry_id}", "+", "COUNT", limit)
         return [_entry(row) for row in rows]
 
+    async def entry(self, name: str, entry_id: str) -> Entry | None:
+        """One entry; None when it is not there (any more).
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        key = self._bus.keys.streams[name]
+        rows = await self._bus.command("XRANGE", key, entry_id, entry_id)
+        return _entry(rows[0]) if rows else None
+
+    async def holds(self, name: str, group: str, entry_id: str) -> bool:
+        """Whether a group has been given an entry and has not acknowledged it.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        key = self._bus.keys.streams[name]
+        try:
+            return bool(await self._bus.command("XPENDING", key, group, entry_id, entry_id, 1))
+        except redis_errors.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            return False
+
     async def next_after(self, name: str, entry_id: str, limit: int, wait_ms: int) -> list[Entry]:
         """The entries that follow an entry id, oldest first; waits for the first of them.
 

@@ -16,7 +16,9 @@ from common.errors import CountChanged, InvalidSetting
 from tests.fakes.desk import TOKEN, admin_on, routes_of
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
-FILLED = {"letter_id": "1-1", "stage": "store", "name": "raw", "entity_id": "sensor.a",
+FILLED = {
+    "stream": "raw",
+    "entry_id": "1-1","letter_id": "1-1", "stage": "store", "name": "raw", "entity_id": "sensor.a",
           "job": "1-0123abcd"}  # fmt: skip
 API = "/api/v1"
 PAGE = {"sec-fetch-site": "same-origin", "x-habus": "page"}
