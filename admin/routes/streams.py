@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from admin.buffer import hours_left
 from admin.desk import TheDesk
 from admin.failure import failures
 from admin.routes.asked import Cursor, PageLimit, none_before
+from common.bus.server import describe
 
 router = APIRouter(tags=["streams"])
 
@@ -56,6 +58,12 @@ class StreamList(BaseModel):
     """All four streams."""
 
     streams: list[Stream]
+    hours_left: float | None = Field(
+        default=None,
+        description="Hours until Redis is full when nothing drains; null: no limit is set, or"
+        " nobody knows yet.",
+        examples=[72.5],
+    )
 
 
 class Entry(BaseModel):
@@ -82,7 +90,11 @@ class EntryPage(BaseModel):
 async def streams(desk: TheDesk) -> StreamList:
     """Length, memory, groups, consumers, pending, and lag in entries and in seconds."""
     found = [await desk.streams.info(name) for name in desk.bus.keys.streams]
-    return StreamList(streams=[Stream.model_validate(info) for info in found])
+    hours = hours_left(await describe(desk.bus), found)
+    return StreamList(
+        streams=[Stream.model_validate(info) for info in found],
+        hours_left=None if hours is None else round(hours, 1),
+    )
 
 
 @router.get("/streams/{name}/entries", operation_id="listEntries", responses=failures(503))

@@ -43,23 +43,20 @@ export function problems({ health, ledger, streams }) {
   if (ledger?.dead) {
     add("warn", `${plural(ledger.dead, "event lies", "events lie")} among the dead letters.`, "Each has its cause; mend it, then replay.", ["#/dead", "Dead letters"]);
   }
-  const gaps = openGaps(ledger);
+  const gaps = ledger?.gaps ?? [];
   if (gaps.length) {
-    add("warn", `${plural(gaps.length, "gap is", "gaps are")} not filled.`, "Events of these times are missing; they are fetched from Home Assistant's history where it has them.");
+    add("warn", `${plural(gaps.length, "time has", "times have")} events that stay missing.`, "Home Assistant's history could not give them; they are listed under Gaps, and marked in the sink.");
   }
-  const hours = hoursLeft(health);
+  for (const warning of health.warnings ?? []) {
+    const [cause, ...advice] = warning.split("; ");
+    add("warn", `${cause[0].toUpperCase()}${cause.slice(1)}.`, advice.length ? `${advice.join("; ")}.` : "");
+  }
+  const hours = streams?.hours_left ?? null;
   if (hours !== null && hours < SHORT_H) {
     add("bad", `The buffer is full in ${number(hours)} hours.`, "Free memory or disk, or bring back what events wait for.");
   }
   return found;
 }
-
-/** Gaps that are not yet filled. */
-export const openGaps = (ledger) =>
-  (ledger?.gaps ?? []).filter((gap) => !["filled", "closed", "done"].includes(gap.status ?? gap.state ?? ""));
-
-/** Hours until what waits finds no place; null when nobody knows. */
-export const hoursLeft = (health) => health?.buffer?.hours_left ?? health?.buffer_hours ?? null;
 
 const SIGN = { bad: "✕", warn: "▲" };
 

@@ -6,7 +6,7 @@ function filled(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value === true) node.setAttribute(name, "");
-    else if (value !== undefined && value !== null && value !== false && value !== "") {
+    else if (value !== undefined && value !== null && value !== false && (value !== "" || name === "value")) {
       node.setAttribute(name, value);
     }
   }

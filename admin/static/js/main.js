@@ -34,9 +34,9 @@ function drawNav() {
     element(
       "li",
       { class: often ? "" : "rare" },
-      element("a", { href: name === "overview" ? "#/" : `#/${name}`, "data-page": name }, icon(name), title),
+      element("a", { href: name === "overview" ? "#/" : `#/${name}`, "data-page": name }, icon(name), element("span", {}, title)),
     );
-  const more = element("li", { class: "more" }, element("a", { href: "#/more", "data-page": "more" }, icon("more"), "More"));
+  const more = element("li", { class: "more" }, element("a", { href: "#/more", "data-page": "more" }, icon("more"), element("span", {}, "More")));
   fill(byId("nav"), element("ul", {}, Object.entries(PAGES).map(item), more));
 }
 

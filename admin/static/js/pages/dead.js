@@ -21,7 +21,7 @@ function groupCard(group, choose) {
     element("p", {}, badge("warn", group.stage), element("span", { class: "muted" }, ` last ${ago(group.last_at)}, first ${ago(group.first_at)}`)),
     element("p", {}, group.error || "–"),
     group.hint && element("p", { class: "muted" }, group.hint),
-    element("p", { class: "row" }, button("Show these", () => choose(group), { class: "small" }), group.example && element("a", { class: "button small", href: `#/letter/${group.example.id ?? group.example}` }, "An example")),
+    element("p", { class: "row" }, button("Show these", () => choose(group), { class: "small" }), group.example && element("a", { class: "button little", href: `#/letter/${group.example.id ?? group.example}` }, "An example")),
   );
 }
 

@@ -1,7 +1,7 @@
 // Overview: does it flow, what needs attention, where is every event.
 
 import { ask } from "../api.js";
-import { attentionList, hoursLeft, openGaps } from "../attention.js";
+import { attentionList } from "../attention.js";
 import { chart, legend } from "../chart.js";
 import { badge, element, fill, section, table } from "../dom.js";
 import { moment, number, plural, seconds } from "../format.js";
@@ -39,32 +39,33 @@ async function look() {
   return seen;
 }
 
-function ledgerCard(ledger, health) {
+function ledgerCard({ ledger, streams }) {
   if (!ledger) return element("p", { class: "muted" }, "Redis does not answer, so nobody can tell.");
   const one = (name, value, how = "", note = MEANING[name]) =>
     element("div", { class: how }, element("dt", {}, name.replace("_", " ")), element("dd", {}, value, element("small", {}, note)));
   const known = Object.keys(MEANING).filter((name) => ledger[name] !== undefined);
   const balance = ledger.unaccounted === 0 ? ["✓ 0", "good"] : [ledger.unaccounted === null ? "n/a" : `✕ ${number(ledger.unaccounted)}`, "bad"];
-  const hours = hoursLeft(health);
+  const hours = streams?.hours_left ?? null;
   return element(
     "dl",
     { class: "numbers" },
     known.map((name) => one(name, number(ledger[name]), name === "captured" ? "key" : "")),
     one("unaccounted", balance[0], balance[1], "must be 0"),
-    hours !== null && one("buffer", `${number(hours)} h`, "", "until it is full"),
+    hours !== null && one("buffer", `${number(hours)} h`, "", "if nothing drains"),
   );
 }
 
 function gapTable(ledger) {
   const gaps = ledger?.gaps ?? [];
-  const time = (...names) => (gap) => moment(names.map((name) => gap[name]).find(Boolean));
   const columns = [
-    { name: "From", value: time("from", "start", "since", "start_time"), class: "nowrap" },
-    { name: "Until", value: time("until", "to", "end", "end_time"), class: "nowrap" },
-    { name: "Why", value: (gap) => gap.reason ?? gap.cause ?? gap.why, class: "wide" },
-    { name: "State", value: (gap) => gap.status ?? gap.state ?? (openGaps({ gaps: [gap] }).length ? "open" : "filled") },
+    { name: "From", value: (gap) => moment(gap.from), class: "nowrap" },
+    { name: "Until", value: (gap) => moment(gap.to), class: "nowrap" },
+    { name: "Length", value: (gap) => seconds(gap.seconds), number: true },
+    { name: "Why", value: (gap) => gap.reason, class: "wide" },
+    { name: "Whose", value: (gap) => (Array.isArray(gap.entities) ? plural(gap.entities.length, "entity", "entities") : "everybody's") },
+    { name: "From history", value: (gap) => number(gap.recovered ?? 0), number: true },
   ];
-  return section("Gaps", table("Times of which live events are missing", columns, gaps, "None."));
+  return section("Gaps", table("Times of which events stay missing", columns, gaps, "None."));
 }
 
 export async function show(place) {
@@ -95,7 +96,7 @@ export async function show(place) {
       fill(parts.attention, problems);
     }
     fill(parts.pipeline, pipeline(seen));
-    fill(parts.ledger, ledgerCard(ledger, health));
+    fill(parts.ledger, ledgerCard(seen));
     fill(parts.gaps, ledger?.gaps?.length ? gapTable(ledger) : []);
     plot.set([past.times.map((time) => time / 1000), ...STAGES.map(series)]);
     const last = STAGES.map((stage) => `${stage} ${number(seen.stats?.stages[stage]?.per_second)}`).join(", ");

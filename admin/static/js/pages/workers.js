@@ -1,8 +1,8 @@
 // Workers: who is alive, since when, and what went wrong last.
 
 import { ask } from "../api.js";
-import { badge, element, fill, section } from "../dom.js";
-import { ago, moment, number } from "../format.js";
+import { badge, element, fill } from "../dom.js";
+import { ago, number } from "../format.js";
 import { again } from "../poll.js";
 
 const EVERY_MS = 3000;
@@ -13,7 +13,7 @@ function facts(worker) {
   const pairs = [
     ["Host", `${worker.host}, process ${worker.pid}`],
     ["Version", worker.version],
-    ["Started", `${moment(worker.started)} (${ago(worker.started)})`],
+    ["Started", ago(worker.started)],
     ["Heartbeat", ago(worker.beat)],
     ["Progress", worker.progress ? ago(worker.progress) : "none yet"],
     ...Object.entries(worker.counters).map(([name, value]) => [name, number(value)]),
@@ -21,20 +21,23 @@ function facts(worker) {
   return element("dl", { class: "facts" }, pairs.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
 }
 
-function card(worker) {
+function card(stage, worker) {
   const isLate = Date.now() - Date.parse(worker.beat) > LATE_MS;
   const dependencies = Object.entries(worker.dependencies).map(([name, said]) =>
-    element("p", {}, badge(said === "up" ? "good" : "bad", name), said === "up" ? "" : ` ${said}`),
+    element("p", {}, badge(said === "up" ? "good" : "bad", name.replace("_", " ")), said === "up" ? "" : ` ${said}`),
   );
   return element(
     "li",
     {},
-    element("h3", {}, worker.name, " ", isLate && badge("warn", "late")),
+    element("h3", {}, `${stage} · ${worker.name} `, badge(isLate ? "warn" : "good", isLate ? "late" : "alive")),
     facts(worker),
-    dependencies,
+    element("div", { class: "space" }, dependencies),
     worker.last_error && element("p", { class: "bad" }, `Last error: ${worker.last_error}`),
   );
 }
+
+const absent = (stage, service) =>
+  element("li", {}, element("h3", {}, `${stage} `, badge(HOW[service.status], service.status)), element("p", { class: "muted" }, "No worker says anything."));
 
 export function show(place) {
   const body = element("div");
@@ -42,18 +45,10 @@ export function show(place) {
   return again(async () => {
     try {
       const { services } = await ask("health");
-      fill(
-        body,
-        Object.entries(services).map(([stage, service]) =>
-          section(
-            stage,
-            element("p", {}, badge(HOW[service.status], service.status)),
-            service.workers.length
-              ? element("ul", { class: "cards" }, service.workers.map(card))
-              : element("p", { class: "muted" }, "No worker says anything."),
-          ),
-        ),
+      const cards = Object.entries(services).map(([stage, service]) =>
+        service.workers.length ? service.workers.map((worker) => card(stage, worker)) : absent(stage, service),
       );
+      fill(body, element("ul", { class: "cards" }, cards));
     } catch (error) {
       fill(body, element("p", {}, badge("bad", error.message)));
     }
