@@ -12,6 +12,29 @@ from common.event import Event
 Batch = tuple[int, int, bytes, bytes | None]
 """Number of the last row; first part of all their entry ids; events; number → dead letter."""
 
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each would cost twice
+    last INTEGER PRIMARY KEY, -- number of its last event; numbers are dense, from 1
+    ms INTEGER NOT NULL,      -- first part of their entry ids, before the number; never falls
+    events BLOB NOT NULL,     -- MessagePack: list of events
+    letters BLOB              -- MessagePack: number → dead letter of what cannot be read
+);
+CREATE TABLE IF NOT EXISTS once ( -- of each event in a batch
+    time TEXT, -- first: new events come to the end of the table, whatever their ids are
+    id TEXT,
+    PRIMARY KEY (time, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last changed
+    entity_id TEXT PRIMARY KEY,
+    time TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+"""Tables of the spool's file."""
+
+KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?)"
+"""Puts a batch into the file."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_events = msgspec.msgpack.Decoder(list[Event]).decode
 _decode_letters = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
@@ -26,7 +49,11 @@ def packed(rows: Sequence[Row]) -> Batch:
 
 
 def unpacked(last: int, ms: int, events: bytes, letters: bytes | None) -> list[Row]:
-    """Unpack a batch."""
+    """Unpack a batch.
+
+    Raises:
+        msgspec.MsgspecError: When it is not what `packed` made.
+    """
     decoded = _decode_events(events)
     of = _decode_letters(letters) if letters else {}
     return [

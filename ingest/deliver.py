@@ -49,6 +49,7 @@ class Delivery:
         """
         while True:
             self._sent = await patiently(self._resume, stop, "Redis", self._redis)
+            self._spool.sent = self._sent
             self._redis(None)
             try:
                 await self._send(stop)
@@ -72,7 +73,7 @@ class Delivery:
             await self._refuse_while_alive(owner)
             log.warning("Taking over the stream from a spool that is gone", spool=owner)
         position = await self._raw.position()
-        sent = await self._sent_until(position)
+        sent = await self._spool.surely(lambda: self._sent_until(position))
         # Our ids are lifted before the stream is ours: a crash between the two is harmless.
         await self._spool.lift(sent, position)
         await self._raw.own(position, self._opened_with)
@@ -135,6 +136,7 @@ class Delivery:
                     self._latency.add_ordered(rows, lambda row: row.ms, now_ms)
                     told = tally
                     self._sent = rows[-1].seq if rows else self._sent
+                    self._spool.sent = self._sent
                     self._heartbeat.count(sent=len(rows))
                 elif stop.is_set():
                     return

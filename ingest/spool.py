@@ -3,23 +3,40 @@
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from common.bus import Row, Tally
 from common.bus.entry import Field
+from common.errors import SpoolUnavailable
 from common.event import LIVE, SNAPSHOT, Event, microseconds
-from ingest.batch import events_in, packed, unpacked
-from ingest.disk import AlreadyThere, Disk, open_disk, to_its_end, translated
+from ingest.batch import KEEP, events_in, packed, unpacked
+from ingest.disk import (
+    AlreadyThere,
+    Answer,
+    Disk,
+    DiskFull,
+    SpoolDamaged,
+    open_disk,
+    to_its_end,
+    translated,
+)
 
 IN_MEMORY: Final = 5_000
 """Unsent rows kept in memory too, so that the sender need not read what was just written."""
+
+IN_MEMORY_BYTES: Final = 16 * 2**20
+"""Most bytes of their data: an event can be large."""
+
+READ_AT_ONCE_BYTES: Final = 8 * 2**20
+"""Bytes of data after which `after` has read enough."""
 
 IN_ONE_BATCH: Final = 500
 """Most events in one row of the file: it is read as a whole."""
@@ -30,25 +47,6 @@ OVERLAP_MS: Final = 120_000
 DELETED_AT_ONCE: Final = 2_000
 """Most events deleted in one transaction: the next event waits for it."""
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each would cost twice
-    last INTEGER PRIMARY KEY, -- number of its last event; numbers are dense, from 1
-    ms INTEGER NOT NULL,      -- first part of their entry ids, before the number; never falls
-    events BLOB NOT NULL,     -- MessagePack: list of events
-    letters BLOB              -- MessagePack: number → dead letter of what cannot be read
-);
-CREATE TABLE IF NOT EXISTS once ( -- of each event in a batch
-    time TEXT, -- first: new events come to the end of the table, whatever their ids are
-    id TEXT,
-    PRIMARY KEY (time, id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last changed
-    entity_id TEXT PRIMARY KEY,
-    time TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-_KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?)"
 _NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 HELD: Final = "held"
 """Fact: the time at which `complete_until` stands still; absent where it moves on."""
@@ -72,13 +70,13 @@ class Spool:
         identity: Made with the file; says on the bus which spool writes the stream.
         tally: What was counted since the file was made.
         live_until: Time of the newest event that was heard; empty while there is none.
+        sent: Number up to which rows stand in the stream; whoever sends them says so.
     """
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        disk.writer.executescript(_SCHEMA)
-        last = disk.ask("SELECT last, ms FROM batch ORDER BY last DESC LIMIT 1")
-        self._last_seq, self._last_ms = map(int, last[0]) if last else (0, 0)
+        self.sent = 0
+        self._last_seq, self._last_ms = self._last()
         facts: dict[str, str] = dict(disk.ask("SELECT name, value FROM fact"))
         self._facts = facts
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
@@ -88,6 +86,7 @@ class Spool:
             int(facts.get("filtered", 0)), int(facts.get("duplicates", 0)), self._complete_until()
         )
         self._fresh: deque[Row] = deque()
+        self._fresh_bytes = 0
         self._more = asyncio.Event()
 
     async def add(
@@ -113,7 +112,7 @@ class Spool:
         Raises:
             SpoolUnavailable: When the disk refuses; nothing was added, add the same again.
         """
-        return await to_its_end(self._add(events, unreadable, filtered, now_ms))
+        return await self.surely(lambda: self._add(events, unreadable, filtered, now_ms))
 
     async def _add(
         self,
@@ -145,8 +144,9 @@ class Spool:
         if rows:
             self._last_seq, self._last_ms = rows[-1].seq, rows[-1].ms
             self._fresh.extend(rows)
-            if len(self._fresh) > IN_MEMORY:
-                self._fresh.clear()
+            self._fresh_bytes += sum([len(row.event.data) for row in rows])
+            if len(self._fresh) > IN_MEMORY or self._fresh_bytes > IN_MEMORY_BYTES:
+                self._forget()
         self._more.set()
         return len(rows)
 
@@ -195,21 +195,74 @@ class Spool:
         if seq >= self._last_seq:
             return []
         while self._fresh and self._fresh[0].seq <= seq:
-            self._fresh.popleft()
+            self._fresh_bytes -= len(self._fresh.popleft().event.data)
         if self._fresh and self._fresh[0].seq == seq + 1:
             return list(islice(self._fresh, limit))
+        return await self.surely(lambda: self._read(seq, limit))
+
+    async def _read(self, seq: int, limit: int) -> list[Row]:
         rows: list[Row] = []
+        size = 0
         found = self._disk.each("SELECT * FROM batch WHERE last > ? ORDER BY last", seq)
         with closing(found):
             for batch in found:
                 rows += (row for row in unpacked(*batch) if row.seq > seq)
-                if len(rows) >= limit:
+                size += len(batch[2])
+                if len(rows) >= limit or size > READ_AT_ONCE_BYTES:
                     break
         return rows[:limit]
 
     async def more(self) -> None:
         """Return when something was added since the last `after`."""
         await self._more.wait()
+
+    async def surely(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Do it; where the disk is full make room, where it is damaged begin anew, and repeat.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses even so.
+        """
+        try:
+            return await to_its_end(call())
+        except DiskFull:
+            await to_its_end(self._make_room())
+        except (SpoolDamaged, msgspec.MsgspecError) as error:
+            await to_its_end(self._begin_anew(error))
+        return await to_its_end(call())
+
+    async def _make_room(self) -> None:
+        """Give up the ballast and everything that was sent: SQLite uses its pages again."""
+        await self._disk.drop_ballast()
+        await self._trim(self.sent, 0, 0)
+
+    async def _begin_anew(self, error: Exception) -> None:
+        await self._disk.begin_anew(error)
+        last, ms = self._last()
+        async with self._disk.transaction() as writer:
+            for name in ("filtered", "duplicates"):
+                writer.execute(_NOTE, (name, str(getattr(self.tally, name))))
+            for name, value in (("identity", self.identity), *self._facts.items()):
+                writer.execute(_NOTE, (name, value))
+            for row in self._fresh:  # what is only in memory now
+                if row.seq > last:
+                    writer.execute(KEEP, packed([row]))
+                    key = (row.event.time, row.event.id)
+                    writer.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", key)
+        self._last_ms = max(self._last_ms, ms)
+
+    @property
+    def damage(self) -> SpoolUnavailable | None:
+        """What was done about the last damage of the file; None where there was none."""
+        return self._disk.damage
+
+    def _last(self) -> tuple[int, int]:
+        """Number and time of the last row."""
+        last = self._disk.ask("SELECT last, ms FROM batch ORDER BY last DESC LIMIT 1")
+        return last[0] if last else (0, 0)
+
+    def _forget(self) -> None:
+        self._fresh.clear()
+        self._fresh_bytes = 0
 
     def holds(self, ms: int, seq: int) -> bool:
         """Whether a row has this entry id.
@@ -261,6 +314,9 @@ class Spool:
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
+        await self.surely(lambda: self._lift(sent, position))
+
+    async def _lift(self, sent: int, position: tuple[int, int]) -> None:
         ms, seq = position
         async with self._disk.transaction() as writer:
             next_one = "SELECT * FROM batch WHERE last > ? ORDER BY last LIMIT 1"
@@ -269,11 +325,11 @@ class Spool:
                 kept = [row for row in unpacked(*batch) if row.seq <= sent]
                 if kept:  # what was sent keeps its ids: its batch becomes two
                     rest = [row for row in unpacked(*batch) if row.seq > sent]
-                    writer.executemany(_KEEP, (packed(kept), packed(rest)))
+                    writer.executemany(KEEP, (packed(kept), packed(rest)))
                 lifted = "UPDATE batch SET ms = ? WHERE last > ? AND ms <= ?"
                 writer.execute(lifted, (ms + 1, sent, ms))
                 self._last_ms = max(self._last_ms, ms + 1)
-                self._fresh.clear()
+                self._forget()
             # Where the stream's number is above ours only a later time is above its last id.
             self._last_ms = max(self._last_ms, ms + (seq > self._last_seq))
 
@@ -293,6 +349,11 @@ class Spool:
         """
         if held := self._facts.get(HELD):
             older_than_ms = min(older_than_ms, microseconds(held) // 1000 - OVERLAP_MS)
+        gone = await self.surely(lambda: self._trim(sent, older_than_ms, max_bytes))
+        self._disk.keep_ballast()
+        return gone
+
+    async def _trim(self, sent: int, older_than_ms: int, max_bytes: int) -> int:
         [(first,)] = self._disk.ask("SELECT coalesce(min(last), 0) FROM batch")
         # Ends at the first batch that was not sent: while Redis is away all may be old, and many.
         young = self._disk.ask(
@@ -343,7 +404,7 @@ class Spool:
         keys = [(row.event.time, row.event.id) for row in rows]
         self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", keys)
         for start in range(0, len(rows), IN_ONE_BATCH):
-            self._disk.writer.execute(_KEEP, packed(rows[start : start + IN_ONE_BATCH]))
+            self._disk.writer.execute(KEEP, packed(rows[start : start + IN_ONE_BATCH]))
         return rows
 
     def _unknown(self, records: list[_Record]) -> list[_Record]:
@@ -381,6 +442,10 @@ async def open_spool(path: Path) -> AsyncIterator[Spool]:
         SpoolUnavailable: When the disk refuses.
     """
     async with open_disk(path) as disk:
-        with translated():
+        try:
+            with translated():
+                spool = Spool(disk)
+        except (SpoolDamaged, msgspec.MsgspecError) as error:
+            await disk.begin_anew(error)
             spool = Spool(disk)
         yield spool

@@ -32,7 +32,7 @@ KEEPERS = {
     "hiredis": ("common/bus/",),
     "websockets": ("ingest/connection.py", "ingest/simulator/"),
     "influxdb_client": ("common/sink/influx.py",),
-    "sqlite3": ("common/sink/sqlite.py", "ingest/disk.py"),
+    "sqlite3": ("common/sink/sqlite.py", "ingest/disk.py", "ingest/salvage.py"),
     "fastapi": ("admin/",),
     "starlette": ("admin/",),
     "uvicorn": ("admin/",),

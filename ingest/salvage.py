@@ -1,0 +1,86 @@
+"""What can still be read in a damaged file of the spool."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ingest.batch import KEEP, SCHEMA, Batch, unpacked
+
+ENDINGS: Final = ("", "-wal", "-shm")
+"""SQLite's files beside each other."""
+
+LOOKED_FOR: Final = 200_000
+"""Numbers that are tried one by one after damage until the next batch can be read."""
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, and what SQLite keeps beside it; return its new name.
+
+    Raises:
+        OSError: When the disk refuses.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    while aside.exists():
+        aside = aside.with_name(aside.name + "-again")
+    for ending in reversed(ENDINGS):  # the log first: alone it says nothing about a new file
+        with suppress(FileNotFoundError):
+            Path(f"{path}{ending}").rename(f"{aside}{ending}")
+    return aside
+
+
+def save(aside: Path, path: Path) -> int:
+    """Copy what can be read of a damaged file into a new one; return how many events.
+
+    Raises:
+        sqlite3.Error: When the new file cannot be written.
+    """
+    saved = 0
+    with (
+        closing(sqlite3.connect(aside, isolation_level=None)) as old,
+        closing(sqlite3.connect(path, isolation_level=None)) as new,
+    ):
+        new.executescript(SCHEMA)
+        new.execute("BEGIN")
+        for table in ("fact", "latest"):
+            for row in _readable(old, f"SELECT * FROM {table}"):  # noqa: S608 - names of ours
+                new.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", row)  # noqa: S608
+        for batch in _batches(old):
+            try:
+                rows = unpacked(*batch)
+            except (msgspec.MsgspecError, TypeError, ValueError):
+                continue
+            new.execute(KEEP, batch)
+            keys = [(row.event.time, row.event.id) for row in rows]
+            new.executemany("INSERT OR IGNORE INTO once VALUES (?, ?)", keys)
+            saved += len(rows)
+        new.execute("COMMIT")
+    return saved
+
+
+def _readable(old: sqlite3.Connection, question: str) -> Iterator[tuple[str, str]]:
+    with suppress(sqlite3.DatabaseError):
+        yield from old.execute(question)
+
+
+def _batches(old: sqlite3.Connection) -> Iterator[Batch]:
+    """Every batch that can be read: after damage the next number is tried, and the next."""
+    last, tried = 0, 0
+    next_one = "SELECT * FROM batch WHERE last > ? ORDER BY last LIMIT 1"
+    while tried < LOOKED_FOR:
+        try:
+            batch = old.execute(next_one, (last,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                return
+            last, tried = last + 1, tried + 1
+            continue
+        if batch is None:
+            return
+        last, tried = batch[0], 0
+        yield batch

@@ -1,0 +1,184 @@
+"""A spool whose file is damaged, or whose disk is full or fails."""
+
+import pytest
+
+from common.errors import SpoolUnavailable
+from ingest import disk as disk_module
+from ingest import spool as spool_module
+from ingest.spool import open_spool
+from tests.fakes.bus import START_MS, event
+
+pytestmark = pytest.mark.integration
+
+PAGE = 4096
+BIG = b'"' + b"x" * 3_000 + b'"'
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "spool.db"
+
+
+async def fill(path, first, last, *, each=1):
+    """Events in batches of so many; then the spool is closed."""
+    async with open_spool(path) as spool:
+        for n in range(first, last + 1, each):
+            batch = [event(i, data=BIG) for i in range(n, min(n + each, last + 1))]
+            await spool.add(batch, filtered=1, now_ms=START_MS)
+        return spool.identity
+
+
+def damage(path, page, with_bytes=b"\0" * PAGE):
+    with path.open("r+b") as file:
+        file.seek(page * PAGE)
+        file.write(with_bytes)
+
+
+def killed(path):
+    """What a process that was killed leaves: a log beside the file."""
+    path.with_name(path.name + "-wal").touch()
+
+
+async def numbers(spool):
+    found, last = [], 0
+    while rows := await spool.after(last, 100):
+        last = rows[-1].seq
+        found += [row.seq for row in rows]
+    return found
+
+
+def aside(path):
+    return sorted(path.parent.glob("spool.db.corrupt-*Z"))
+
+
+@pytest.mark.parametrize("content", [b"no database" * 1000, b"SQLite format 3\0" + b"x" * 9000])
+async def test_a_file_that_is_no_database_is_set_aside(path, content):
+    """The spool begins anew; what stood there is kept under another name."""
+    path.write_bytes(content)
+    async with open_spool(path) as spool:
+        assert await spool.add([event(1)], filtered=0, now_ms=START_MS) == 1
+        assert "0 events" in str(spool.damage)
+    [kept] = aside(path)
+    assert kept.read_bytes() == content
+
+
+@pytest.mark.parametrize("page", [20, 60, 110])
+async def test_a_damaged_page_costs_what_stood_on_it(path, page):
+    """Found at the start after a kill: all the rest goes on, with its numbers and its identity."""
+    identity = await fill(path, 1, 200)
+    damage(path, page)
+    killed(path)
+    async with open_spool(path) as spool:
+        assert len(aside(path)) == 1
+        found = await numbers(spool)
+        assert 150 <= len(found) <= 200
+        assert found == sorted(set(found))
+        assert spool.identity == identity
+        assert spool.tally.filtered == 200
+        assert await spool.add([event(500)], filtered=0, now_ms=START_MS) == 1
+        assert (await numbers(spool))[-1] > found[-1]
+        assert "could be read" in str(spool.damage)
+
+
+async def test_damage_that_is_met_at_work_is_healed_at_work(path):
+    """Nothing ends: the sender goes on behind the damage, and the door stays open."""
+    await fill(path, 1, 200)
+    async with open_spool(path) as spool:
+        for page in (30, 50, 70):
+            damage(path, page)
+        await spool.add([event(300)], filtered=0, now_ms=START_MS)
+        found = await numbers(spool)
+        assert 150 <= len(found) < 201
+        assert found[-1] == 201
+        assert spool.tally.filtered == 200
+        assert len(aside(path)) == 1
+        assert await spool.add([event(1)], filtered=0, now_ms=START_MS) in (0, 1)
+        tally = spool.tally
+    async with open_spool(path) as spool:
+        assert (await numbers(spool))[: len(found)] == found
+        assert spool.tally == tally
+
+
+async def test_what_only_the_memory_has_is_saved_too(path):
+    """Rows that were not sent yet survive the damage of the file under them."""
+    async with open_spool(path) as spool:
+        for n in range(1, 50):
+            await spool.add([event(n, data=BIG)], filtered=0, now_ms=START_MS)
+        await spool._begin_anew(spool_module.SpoolDamaged("by hand"))
+        spool._forget()
+        assert await numbers(spool) == list(range(1, 50))
+
+
+async def test_a_batch_that_cannot_be_decoded_is_damage(path):
+    """SQLite has no checksums: what it reads without an error may still be rubbish."""
+    await fill(path, 1, 30)
+    async with open_spool(path) as spool:
+        spool._disk.writer.execute("UPDATE batch SET events = x'ff00' WHERE last = 7")
+        assert await numbers(spool) == [n for n in range(1, 31) if n != 7]
+        assert len(aside(path)) == 1
+
+
+async def test_a_torn_log_costs_what_was_not_committed(path, tmp_path):
+    """Cut at any byte, the log gives whole batches: those before the cut."""
+    async with open_spool(path) as spool:
+        for n in range(1, 20):
+            await spool.add([event(n)], filtered=0, now_ms=START_MS)
+        file, log = path.read_bytes(), path.with_name("spool.db-wal").read_bytes()
+    previous = []
+    for cut in range(0, len(log), len(log) // 17):
+        torn = tmp_path / f"torn-{cut}.db"
+        torn.write_bytes(file)
+        torn.with_name(torn.name + "-wal").write_bytes(log[:cut] + b"rubbish")
+        async with open_spool(torn) as spool:
+            found = await numbers(spool)
+            assert found == list(range(1, len(found) + 1))
+            assert len(found) >= len(previous)
+            previous = found
+    assert len(previous) > 10
+    assert not aside(path)
+
+
+async def test_a_full_disk_gives_up_what_was_sent(path):
+    """With no page left, sent rows go at once and the next events take their place."""
+    async with open_spool(path) as spool:
+        for n in range(1, 41):
+            await spool.add([event(n, data=BIG)], filtered=0, now_ms=START_MS)
+        spool.sent = 30
+        (pages,) = spool._disk.writer.execute("PRAGMA page_count").fetchone()
+        spool._disk.writer.execute(f"PRAGMA max_page_count = {pages}")
+        for n in range(41, 65):
+            await spool.add([event(n, data=BIG)], filtered=0, now_ms=START_MS)
+        spool._forget()
+        assert await numbers(spool) == list(range(31, 65))
+        with pytest.raises(SpoolUnavailable, match="free space"):
+            await spool.add([event(n, data=BIG) for n in range(65, 99)], filtered=0, now_ms=0)
+        assert (await numbers(spool))[0] == 31
+
+
+async def test_the_ballast_comes_back_when_there_is_room(path, monkeypatch):
+    """It is given up once, and is there again after the next look."""
+    ballast = path.with_name("spool.db.ballast")
+    async with open_spool(path) as spool:
+        assert ballast.stat().st_size == disk_module.BALLAST_BYTES
+        await spool._disk.drop_ballast()
+        assert not ballast.exists()
+        monkeypatch.setattr(spool._disk, "free_bytes", lambda: disk_module.BALLAST_BYTES)
+        await spool.trim(0, 0, 10**12)
+        assert not ballast.exists()
+        monkeypatch.undo()
+        await spool.trim(0, 0, 10**12)
+        assert ballast.exists()
+
+
+async def test_memory_is_bounded_in_bytes(path, monkeypatch):
+    """Large events that wait are read from the disk, and few at once."""
+    monkeypatch.setattr(spool_module, "IN_MEMORY_BYTES", 100_000)
+    monkeypatch.setattr(spool_module, "READ_AT_ONCE_BYTES", 20_000)
+    async with open_spool(path) as spool:
+        for n in range(1, 101):
+            await spool.add([event(n, data=BIG)], filtered=0, now_ms=START_MS)
+            assert spool._fresh_bytes == sum(len(row.event.data) for row in spool._fresh)
+            assert spool._fresh_bytes <= 100_000
+        rows = await spool.after(0, 500)
+        assert len(rows) < 10
+        assert await numbers(spool) == list(range(1, 101))
