@@ -54,8 +54,12 @@ class Outbox:
     async def keep_sending(
         self, send: Callable[[Notice], Awaitable[None]], stop: asyncio.Event
     ) -> None:
-        """Send until `stop` is set; what is refused is sent again, with growing pauses."""
+        """Send until `stop` is set; what is refused is sent again, with growing pauses.
+
+        What is under way when `stop` is set is given up: nobody waits for a webhook to end.
+        """
         stopping = asyncio.create_task(stop.wait())
+        sending: asyncio.Future[None] | None = None
         warn = OncePerMinute(log.warning)
         waits = delays(random.random, first=1.0, cap=LONGEST_WAIT_S)
         try:
@@ -67,8 +71,12 @@ class Outbox:
                     more.cancel()
                     continue
                 alert, notice = next(iter(self._waiting.items()))
+                sending = asyncio.ensure_future(send(notice))
+                await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not sending.done():
+                    return
                 try:
-                    await send(notice)
+                    sending.result()
                 except NotDelivered as error:
                     warn(str(error), "An alert could not be sent; trying again", error=str(error))
                     await pause(stop, next(waits))
@@ -78,6 +86,8 @@ class Outbox:
                         del self._waiting[alert]
         finally:
             stopping.cancel()
+            if sending is not None:
+                sending.cancel()
 
 
 class Webhook:

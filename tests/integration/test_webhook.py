@@ -151,6 +151,19 @@ async def test_what_is_refused_is_sent_again_until_it_is_taken(receiver):
     assert outbox._waiting == {}
 
 
+async def test_a_webhook_that_never_answers_does_not_keep_admin_from_ending(receiver):
+    """A stop does not wait for the answer to a notice."""
+    receiver.answers = [None]
+    hook, outbox, stop = Webhook(receiver.url, "home"), Outbox(), asyncio.Event()
+    with patch("admin.webhook.ANSWER_WITHIN_S", 60.0):
+        sending = asyncio.create_task(outbox.keep_sending(hook.send, stop))
+        outbox.put([NOTICE])
+        await until(lambda: receiver.bodies)
+        stop.set()
+        await asyncio.wait_for(sending, 20)
+    hook.close()
+
+
 @pytest.mark.usefixtures("short_waits")
 async def test_of_each_alert_the_newest_waits():
     """While the webhook is away nothing piles up; what came last is what is told."""
