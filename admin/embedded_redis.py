@@ -5,17 +5,19 @@ import ctypes
 import fcntl
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TextIO
 
+from common.backoff import delays
 from common.bus import connect
 from common.errors import BusUnavailable, FatalError
 from common.logs import logger
@@ -109,25 +111,80 @@ async def _server(binary: str, folder: Path, appendfsync: str) -> AsyncIterator[
     where, redis = _address(folder)
     with _lock_file(folder) as lock:
         await _lock(lock.fileno(), folder)
-        process = await asyncio.create_subprocess_exec(
+        command = (
             *(binary, *where),
             *("--logfile", "redis.log", "--daemonize", "no"),
             *("--appendonly", "yes", "--appendfsync", appendfsync, "--save", ""),
             *("--maxmemory-policy", "noeviction"),
+        )
+        server = _Server(command, redis.url, folder / "redis.log", lock.fileno())
+        try:
+            await server.start()
+            log.info("started a Redis of our own", server=binary, folder=str(folder))
+            watch = asyncio.create_task(server.keep_running())
+            try:
+                yield redis
+            finally:
+                watch.cancel()
+                await asyncio.wait([watch])
+        finally:
+            await server.end()
+
+
+class _Server:
+    """A server process, and the next one when it ends too early.
+
+    Args:
+        command: Its program and arguments.
+        url: Where it answers.
+        logfile: Where it says why it does not.
+        lock: Descriptor that it inherits.
+    """
+
+    def __init__(self, command: Sequence[str], url: str, logfile: Path, lock: int) -> None:
+        self._command = command
+        self._url = url
+        self._logfile = logfile
+        self._lock = lock
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; return when it answers.
+
+        Raises:
+            FatalError: When it does not.
+        """
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
             # Its own session: Ctrl-C is for us, the server ends after the workers.
             start_new_session=True,
             preexec_fn=_end_with_parent(),
-            pass_fds=(lock.fileno(),),
+            pass_fds=(self._lock,),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        try:
-            await _answers(redis.url, process, folder / "redis.log")
-            log.info("started a Redis of our own", server=binary, folder=str(folder))
-            yield redis
-        finally:
-            await _end(process)
+        await _answers(self._url, self._process, self._logfile)
+
+    async def keep_running(self) -> None:
+        """Start it again whenever it ends; what it kept is on the disk."""
+        pauses = delays(random.random)
+        while self._process is not None:
+            code = await self._process.wait()
+            log.error("the Redis of our own ended; starting it again", exit_code=code)
+            try:
+                await self.start()
+            except FatalError as error:
+                log.warning(str(error))
+                await self.end()
+                await asyncio.sleep(next(pauses))
+            else:
+                pauses = delays(random.random)
+
+    async def end(self) -> None:
+        """End it, if it runs."""
+        if self._process is not None:
+            await _end(self._process)
 
 
 def _address(folder: Path) -> tuple[list[str], EmbeddedRedis]:

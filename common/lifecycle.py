@@ -16,6 +16,7 @@ from common.backoff import delays
 from common.config import WorkerSettings
 from common.errors import FatalError, InvalidSetting, PoisonError, TransientError
 from common.logs import OncePerMinute, logger, start_logging
+from common.look_up import Loop
 
 EXIT_FATAL, EXIT_SETTINGS, EXIT_UNFORESEEN = 1, 2, 70
 """Exit codes: a person must act; the settings are wrong; a defect of habus (EX_SOFTWARE)."""
@@ -48,7 +49,8 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     gc.freeze()  # what the imports made stays: no collection need look at it again
     gc.set_threshold(COLLECT_AFTER, 20, 20)
     try:
-        return asyncio.run(_until_stopped(main))
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            return runner.run(_until_stopped(main))
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last place there is
         return _exit_code(error)
 

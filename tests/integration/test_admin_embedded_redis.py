@@ -1,8 +1,11 @@
 """A Redis of our own: it keeps, it is private, and it never outlives us."""
 
 import asyncio
+import os
+import signal
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from admin import embedded_redis as room
 from admin.embedded_redis import embedded_redis, find_server
 from common.bus import Streams, connect
-from common.errors import FatalError
+from common.errors import BusUnavailable, FatalError
 from common.ledger import read_ledger
 from tests.fakes.servers import require
 from tests.fakes.until import until
@@ -77,6 +80,56 @@ async def test_a_server_that_does_not_start_says_where_to_look(tmp_path):
     with pytest.raises(FatalError, match=r"redis\.log"):
         async with embedded_redis(tmp_path, "everysec", ephemeral=False):
             pass
+
+
+@pytest.mark.usefixtures("server")
+async def test_it_is_started_again_when_it_ends(tmp_path, capsys):
+    """Killed again and again, it comes back with what it kept, and ends with us."""
+    async with (
+        embedded_redis(tmp_path, "always", ephemeral=False) as redis,
+        connect(redis.url) as bus,
+    ):
+        await bus.command("SET", "a", "b")
+        for _ in range(3):
+            pid = (await bus.command("INFO"))["process_id"]
+            os.kill(pid, signal.SIGKILL)
+
+            async def is_back(killed=pid):
+                with suppress(BusUnavailable):
+                    return (await bus.command("INFO"))["process_id"] != killed
+
+            await until(is_back, within_s=30)
+        assert await bus.command("GET", "a") == b"b"
+    assert capsys.readouterr().out.count("starting it again") == 3
+
+
+@pytest.mark.usefixtures("server")
+async def test_one_that_cannot_start_again_is_tried_again(tmp_path, capsys):
+    """While its file cannot be read it is said where to look, and tried until it can."""
+    async with (
+        embedded_redis(tmp_path, "always", ephemeral=False) as redis,
+        connect(redis.url) as bus,
+    ):
+        await bus.command("SET", "a", "b")
+        pid = (await bus.command("INFO"))["process_id"]
+        manifest = tmp_path / "appendonlydir" / "appendonly.aof.manifest"
+        text = manifest.read_text()
+        manifest.write_text("rubbish\n")
+        os.kill(pid, signal.SIGKILL)
+        said = []
+
+        def complained():
+            said.append(capsys.readouterr().out)
+            return "redis.log" in "".join(said)
+
+        await until(complained, within_s=30)
+        manifest.write_text(text)
+
+        async def is_back():
+            with suppress(BusUnavailable):
+                return await bus.command("GET", "a") == b"b"
+
+        await until(is_back, within_s=30)
 
 
 @pytest.mark.usefixtures("server")
