@@ -19,6 +19,7 @@ PipelineError
 ├── DeadLetterNotFound          answer 404
 ├── ReplayNotFound              answer 404
 ├── LetterExpired               answer 409
+├── BackfillNotFound            answer 404
 └── CountChanged                answer 409
 """
 
@@ -140,6 +141,10 @@ class ReplayNotFound(PipelineError):
 
 class LetterExpired(PipelineError):
     """The sink keeps nothing as old as this letter's event; a replay would bury it again."""
+
+
+class BackfillNotFound(PipelineError):
+    """No backfill has this id: it was cancelled, or never asked for."""
 
 
 class CountChanged(PipelineError):

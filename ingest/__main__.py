@@ -15,6 +15,7 @@ from ingest.config import Settings
 from ingest.deliver import Delivery
 from ingest.entity_filter import EntityFilter, Rules
 from ingest.missing import Missing
+from ingest.on_request import Requests
 from ingest.protocol import Conversation
 from ingest.snapshot import Publisher, Snapshots
 from ingest.spool import open_spool
@@ -51,6 +52,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
                 snapshots = Snapshots(conversation, settings.ha_home_name, publisher)
                 return Capture(
                     *(conversation, snapshots, missing, spool, passes),
+                    requests=Requests(bus),
                     home=settings.ha_home_name,
                     event_types=settings.ha_event_types,
                     heartbeat=heartbeat,

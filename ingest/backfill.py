@@ -2,22 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from common.bus import Job
 from common.errors import HomeAssistantUnavailable, MalformedEvent
-from common.event import STATE_CHANGED, Event, microseconds, time_of
+from common.event import STATE_CHANGED, microseconds, time_of
 from common.heartbeat import Heartbeat
 from common.lifecycle import Stopped, patiently
-from common.logs import OncePerMinute, logger
+from common.logs import logger
 from ingest import gap
+from ingest.fetch import Fetch, Found
 from ingest.gap import Gap, Span
 from ingest.history import History, NoHistory
 from ingest.missing import Missing
-from ingest.parse import HistoryRow, of_history_row
+from ingest.on_request import Cancelled, Requests, entities_of, span_of
 from ingest.protocol import ALL_EVENTS
 from ingest.snapshot import Snapshots
 from ingest.spool import Spool
@@ -32,34 +34,7 @@ Source: https://www.home-assistant.io/integrations/recorder/
 SETTLINGS: Final = 4
 """How often that is done at most, as long as history does not show what came live."""
 
-REST_S: Final = 0.05
-"""Seconds between an answer and the next question."""
-
-AT_ONCE: Final = 200
-"""Rows that are understood and spooled together; between two such portions live events come."""
-
-Keep = Callable[[Span], Awaitable[None]]
-"""Keeps how far a span is filled."""
-
 log = logger(__name__)
-
-
-class Found(msgspec.Struct):
-    """What history showed.
-
-    Attributes:
-        wanted: Entity → time of its last change.
-        entities: Those that had any row.
-        confirmed: Those whose last change had a row.
-        unreadable: Those with a row that is none.
-        newest: Time of the newest row of the last pass.
-    """
-
-    wanted: Mapping[str, str]
-    entities: set[str] = msgspec.field(default_factory=set)
-    confirmed: set[str] = msgspec.field(default_factory=set)
-    unreadable: set[str] = msgspec.field(default_factory=set)
-    newest: str = ""
 
 
 class Backfill:
@@ -71,6 +46,7 @@ class Backfill:
         spool: Where events go.
         missing: What is to be fetched.
         passes: Whether an entity is captured.
+        requests: What people ask for.
         home: Name of the home.
         event_types: Event types that are captured.
         heartbeat: Counts.
@@ -84,26 +60,24 @@ class Backfill:
         missing: Missing,
         passes: Callable[[str], bool],
         *,
+        requests: Requests,
         home: str,
         event_types: Sequence[str],
         heartbeat: Heartbeat,
     ) -> None:
         self._history = history
         self._snapshots = snapshots
-        self._spool = spool
+        self._fetch = Fetch(history, spool, home, heartbeat)
         self._missing = missing
+        self._requests = requests
         self._passes = passes
-        self._home = home
         self._captures_states = bool({STATE_CHANGED, ALL_EVENTS} & set(event_types))
         self._other_types = tuple(name for name in event_types if name != STATE_CHANGED)
-        self._heartbeat = heartbeat
-        self._previous: dict[str, HistoryRow] = {}
-        self._warn = OncePerMinute(log.warning)
         self.live_since = ""
         """Time of the first live event of this connection; empty while none came."""
 
     async def fill(self, ask_states: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-        """Fill the open span, if any; returns when it is closed, or the connection ends.
+        """Fill the open span, if any, then what people ask for; returns when the connection ends.
 
         Args:
             ask_states: Asks for a new snapshot.
@@ -124,18 +98,21 @@ class Backfill:
                 await self._fill(span, subscribed, stop)
             states = self._snapshots.states
             await patiently(lambda: self._missing.remember(states), stop, "the disk")
+            while True:
+                await self._as_asked(await self._requests.next(stop), stop)
         except (HomeAssistantUnavailable, Stopped):
             return  # whoever reads the socket says so
 
     async def _fill(self, span: Span, subscribed: float, stop: asyncio.Event) -> None:
-        began, end = time.monotonic(), _now_us()
-        found = Found(dict(self._snapshots.states))
+        began, end, states = time.monotonic(), _now_us(), self._snapshots.states
+        found = Found(self._captured(states))
         unseen: list[str] = []
         gone: list[str] = []
         if self._captures_states:
             try:
                 span = await self._passes_over(span, end, subscribed, found, stop)
-                unseen, gone = await self._suspects(span, end, found)
+                unseen = await self._fetch.unseen(span, found)
+                gone = await self._gone(span, end, found)
                 if found.unreadable:
                     odd = tuple(sorted(found.unreadable))
                     span = span.without(Gap(span.start or 0, end, gap.HISTORY_FAILED, odd))
@@ -145,8 +122,37 @@ class Backfill:
         self._say(span, gaps, time.monotonic() - began)
         # Before the first start nothing was promised.
         kept = () if span.is_first else gaps
-        heard = max(found.wanted.values(), default="")
+        heard = max(states.values(), default="")
         await patiently(lambda: self._missing.close(kept, heard), stop, "the disk")
+
+    async def _as_asked(self, job: Job, stop: asyncio.Event) -> None:
+        """Fetch what a person asked for."""
+        error = ""
+        try:
+            span, end = span_of(job, _now_us())
+        except MalformedEvent as odd:
+            span, end, error = Span(0), 0, str(odd)
+        entities = set(filter(self._passes, entities_of(job, self._entities())))
+        if error or not entities:
+            with suppress(Cancelled):
+                error = error or "none of these entities is known and captured"
+                await self._requests.finish(job, 0, [], error, stop)
+            return
+        states = self._captured(self._snapshots.states).items()
+        found = Found({e: at for e, at in states if e in entities and microseconds(at) < end})
+        unseen: list[str] = []
+        try:
+            try:
+                span = await self._fetch.slices(
+                    span, end, entities, found, lambda to: self._requests.note(job, to, stop), stop
+                )
+                unseen = await self._fetch.unseen(span, found)
+            except NoHistory:
+                span = span.without(Gap(span.start or 0, end, gap.RECORDER_ABSENT))
+            gaps = gap.judged(span, end, unseen, ())
+            await self._requests.finish(job, span.recovered, gaps, "", stop)
+        except Cancelled:
+            return
 
     async def _passes_over(
         self, span: Span, end: int, subscribed: float, found: Found, stop: asyncio.Event
@@ -159,121 +165,35 @@ class Backfill:
             await self._missing.filled(msgspec.structs.replace(span, done=done))
 
         entities = self._entities()
-        span = await self._slices(span, end, entities, found, keep, stop)
-        newest = max(map(microseconds, found.wanted.values()), default=end)
+        span = await self._fetch.slices(span, end, entities, found, keep, stop)
+        newest = max(map(microseconds, self._snapshots.states.values()), default=end)
         tail = gap.tail_of(span, end, newest)
         for _ in range(SETTLINGS):
             await asyncio.sleep(max(0.0, subscribed + SETTLE_S - time.monotonic()))
             subscribed, found.newest = time.monotonic(), ""
-            span, _ = await self._slice(span, (tail, None), entities, found, stop)
+            span, _ = await self._fetch.slice(span, (tail, None), entities, found, stop)
             if found.newest >= self.live_since:
                 break
         return span
 
-    async def _slices(  # noqa: PLR0913, PLR0917 - what a pass is made of
-        self,
-        span: Span,
-        end: int,
-        entities: Collection[str],
-        found: Found,
-        keep: Keep,
-        stop: asyncio.Event,
-    ) -> Span:
-        """Ask for everything up to `end`, in pieces of time; keep each step."""
-        at, length = span.resumed_at(), gap.FIRST_SLICE
-        while at < end:
-            piece = gap.slice_after(at, end, length)
-            span, size = await self._slice(span, piece, entities, found, stop)
-            at, length = piece[1], gap.next_length(length, *size)
-            step = span = msgspec.structs.replace(span, done=at)
-            await patiently(lambda step=step: keep(step), stop, "the disk")  # type: ignore[misc]
-        return span
-
-    async def _slice(
-        self,
-        span: Span,
-        piece: tuple[int, int | None],
-        entities: Collection[str],
-        found: Found,
-        stop: asyncio.Event,
-    ) -> tuple[Span, tuple[int, float]]:
-        """Ask for one slice of all entities; return the size and the seconds of the largest."""
-        size_bytes, seconds = 0, 0.0
-        for group in gap.groups(entities):
-            reply = await self._history.ask(*piece, group)
-            size_bytes, seconds = max(size_bytes, reply.size_bytes), max(seconds, reply.seconds)
-            span = span.without(*reply.failed)
-            for portion in self._portions(reply.rows, found):
-                began = time.monotonic()
-                new = await self._spooled(portion, stop)
-                span = span.with_rows([microseconds(event.time) for event in portion], new)
-                await asyncio.sleep(time.monotonic() - began)  # as much time for what is live
-            await asyncio.sleep(REST_S)
-        return span, (size_bytes, seconds)
-
-    def _portions(
-        self, answers: Sequence[Mapping[str, list[HistoryRow]]], found: Found
-    ) -> Iterator[list[Event]]:
-        """The rows as events, some at a time."""
-        portion: list[Event] = []
-        listed = chain.from_iterable(rows.items() for rows in answers)
-        for entity_id, row in ((name, row) for name, rows in listed for row in rows):
-            try:
-                event = of_history_row(entity_id, row, self._before(entity_id, row), self._home)
-            except MalformedEvent as error:
-                self._warn("", "A row of history cannot be read", entity=entity_id, error=error)
-                found.unreadable.add(entity_id)
-                continue
-            # Without its attributes: they would keep the whole answer in memory.
-            self._previous[entity_id] = HistoryRow(row.s, lu=row.lu, lc=row.lc)
-            found.entities.add(entity_id)
-            found.newest = max(found.newest, event.time)
-            if found.wanted.get(entity_id) == event.time:
-                found.confirmed.add(entity_id)
-            portion.append(event)
-            if len(portion) == AT_ONCE:
-                yield portion
-                portion = []
-        if portion:
-            yield portion
-
-    def _before(self, entity_id: str, row: HistoryRow) -> HistoryRow | None:
-        """The row before this one, if it is known: the last stretch is asked for again."""
-        previous = self._previous.get(entity_id)
-        return previous if previous is not None and previous.seconds < row.seconds else None
-
-    async def _spooled(self, events: list[Event], stop: asyncio.Event) -> int:
-        """Put events on the disk; return how many are new."""
-        new = await patiently(
-            lambda: self._spool.add(events, filtered=0, now_ms=_now_us() // 1000),
-            stop,
-            "the disk",
-            lambda error: self._heartbeat.dependency("spool", error),
-        )
-        self._heartbeat.count(spooled=new, backfilled=new, duplicates=len(events) - new)
-        return new
-
-    async def _suspects(self, span: Span, end: int, found: Found) -> tuple[list[str], list[str]]:
-        """Entities that changed, and those that vanished, without a trace in history."""
+    async def _gone(self, span: Span, end: int, found: Found) -> list[str]:
+        """Entities that vanished without a trace in history."""
         start = span.start or 0
-        unseen = [
+        return [
             entity_id
-            for entity_id, at in found.wanted.items()
-            if microseconds(at) > start
-            and entity_id not in found.confirmed
+            for entity_id in self._missing.entities - self._snapshots.states.keys()
+            if entity_id not in found.entities
             and self._passes(entity_id)
-            and not await self._history.has_row(entity_id, microseconds(at), microseconds(at) + 1)
+            and not await self._history.has_row(entity_id, start, end)
         ]
-        gone = [
-            entity_id
-            for entity_id in self._missing.entities - found.wanted.keys() - found.entities
-            if self._passes(entity_id) and not await self._history.has_row(entity_id, start, end)
-        ]
-        return unseen, gone
+
+    def _captured(self, states: Mapping[str, str]) -> dict[str, str]:
+        return {entity_id: at for entity_id, at in states.items() if self._passes(entity_id)}
 
     def _entities(self) -> set[str]:
         known = {*self._snapshots.states, *self._snapshots.registered, *self._missing.entities}
-        return {entity_id for entity_id in known if self._passes(entity_id)}
+        known |= self._missing.heard
+        return {entity_id for entity_id in known if entity_id and self._passes(entity_id)}
 
     @staticmethod
     def _say(span: Span, gaps: Sequence[Gap], seconds: float) -> None:

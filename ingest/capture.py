@@ -23,6 +23,7 @@ from ingest.entity_filter import EntityFilter
 from ingest.frames import Frames
 from ingest.history import History
 from ingest.missing import Missing
+from ingest.on_request import Requests
 from ingest.parse import parse
 from ingest.protocol import (
     Answer,
@@ -71,6 +72,7 @@ class Capture:
         missing: What was missed before this connection.
         spool: Where events go.
         passes: The user's rules.
+        requests: What people ask to have fetched.
         home: Name of the home.
         event_types: Event types that are captured.
         heartbeat: Counts, and tells that Home Assistant is there.
@@ -85,6 +87,7 @@ class Capture:
         spool: Spool,
         passes: EntityFilter,
         *,
+        requests: Requests,
         home: str,
         event_types: Sequence[str],
         heartbeat: Heartbeat,
@@ -101,6 +104,7 @@ class Capture:
         self._history = History(conversation)
         self._backfill = Backfill(
             *(self._history, snapshots, spool, missing, passes.passes),
+            requests=requests,
             home=home,
             event_types=event_types,
             heartbeat=heartbeat,
@@ -213,6 +217,7 @@ class Capture:
         wanted = [event for event in heard.events if self._filter.passes(event.entity_id)]
         filtered = len(heard.events) - len(wanted)
         now_ms = time.time_ns() // 1_000_000
+        self._missing.heard.update([event.entity_id for event in wanted])
         new = await patiently(
             lambda: self._spool.add(wanted, heard.unreadable, filtered=filtered, now_ms=now_ms),
             stop,

@@ -4,12 +4,13 @@ Times are microseconds since 1970, by Home Assistant's clock.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import msgspec
 
-from common.event import BACKFILL, GAP, NAMESPACE, Event, time_of
+from common.event import BACKFILL, GAP, NAMESPACE, Event, microseconds, time_of
 
 SECOND: int = 1_000_000
 HOUR: int = 3_600 * SECOND
@@ -97,6 +98,19 @@ class Gap(msgspec.Struct, frozen=True):
         }
 
 
+def gap_of(shown: Mapping[str, Any]) -> Gap:
+    """The gap that was shown so."""
+    entities = shown["entities"]
+    return Gap(
+        microseconds(shown["from"]),
+        microseconds(shown["to"]),
+        shown["reason"],
+        None if entities == ALL else tuple(entities),
+        shown["recovered"],
+        tuple(shown["event_types"]),
+    )
+
+
 class Span(msgspec.Struct, frozen=True):
     """A time of which events may be missing, until now, and how far it is filled.
 
@@ -138,6 +152,11 @@ class Span(msgspec.Struct, frozen=True):
             first_row=oldest,
             reaches_back=self.reaches_back or oldest <= (self.start or 0),
         )
+
+    def asked_again(self, start: int) -> "Span":
+        """The same before everything since `start` is asked for again."""
+        kept = tuple(gap for gap in self.failed if gap.start < start)
+        return msgspec.structs.replace(self, failed=kept)
 
     def without(self, *failed: Gap) -> "Span":
         """The same, but that history did not answer these."""

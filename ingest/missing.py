@@ -22,8 +22,15 @@ REMEMBERED: Final = 100
 TOLD_EVERY_S: Final = 10.0
 """Seconds after which gaps are written again: Redis may have been emptied."""
 
-SPAN, GAPS, ENTITIES = "span", "gaps", "entities"
-"""Facts in the spool: the open span, the newest gaps, the entities of the last snapshot."""
+SPAN, GAPS, ENTITIES, HEARD = "span", "gaps", "entities", "heard"
+"""Facts in the spool: the open span, the newest gaps, the entities of the last snapshot, and those
+that were ever heard of."""
+
+NOT_KEPT: Final = 20_000
+"""Newest events whose entities are looked up at the start: a kill left no time to keep them."""
+
+MOST_HEARD: Final = 20_000
+"""Entities that are remembered though they are in no snapshot."""
 
 log = logger(__name__)
 _span = msgspec.json.Decoder(Span | None)
@@ -44,6 +51,7 @@ class Missing:
         span: None while nothing is missing.
         gaps: The newest of those that stay, oldest first.
         entities: Those of the last snapshot.
+        heard: Those that were ever heard of; they may have come and gone, and come again.
     """
 
     def __init__(self, spool: Spool, bus: Bus, home: str, first_hours: float) -> None:
@@ -55,6 +63,9 @@ class Missing:
         self.span: Span | None = _span.decode(spool.fact(SPAN) or "null")
         self.gaps: list[Gap] = _gaps.decode(spool.fact(GAPS) or "[]")
         self.entities: frozenset[str] = _names.decode(spool.fact(ENTITIES) or "[]")
+        self.heard: set[str] = set(_names.decode(spool.fact(HEARD) or "[]"))
+        self._heard_kept = len(self.heard)
+        self.heard |= spool.newest_entities(NOT_KEPT)
 
     async def begin(self, now: int) -> None:
         """Say that events may be missing from the newest live one on, until `close`.
@@ -154,6 +165,7 @@ class Missing:
         """
         while not stop.is_set():
             self._changed.clear()
+            await patiently(self._keep_heard, stop, "the disk")
             write = partial(
                 self._bus.write_hash, self._bus.keys.watermark, {"gaps": _json(self.shown())}
             )
@@ -179,6 +191,14 @@ class Missing:
                 }
             )
         return told
+
+    async def _keep_heard(self) -> None:
+        if len(self.heard) > MOST_HEARD:
+            self.heard.intersection_update(self.entities)
+        if len(self.heard) != self._heard_kept:
+            kept = len(self.heard)
+            await self._spool.note({HEARD: _json(sorted(self.heard))})
+            self._heard_kept = kept
 
     async def _keep(self, span: Span) -> None:
         held = "" if span.start is None else time_of(span.start)

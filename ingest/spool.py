@@ -154,6 +154,22 @@ class Spool:
         """What was noted under a name."""
         return self._facts.get(name)
 
+    def newest_entities(self, events: int) -> set[str]:
+        """Entities of at least so many of the newest events.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        found: set[str] = set()
+        with translated():
+            for (blob,) in self._disk.reader.execute("SELECT events FROM batch ORDER BY last DESC"):
+                decoded = _decode_events(blob)
+                found.update([event.entity_id for event in decoded])
+                events -= len(decoded)
+                if events <= 0:
+                    break
+        return found
+
     async def note(self, facts: Mapping[str, str | None]) -> None:
         """Keep facts on the disk, all or none of them; None forgets one.
 

@@ -65,6 +65,11 @@ class Keys:
         return f"{self.prefix}:watermark"
 
     @property
+    def backfill(self) -> str:
+        """Hash: job → what a person asked ingest to fetch from history, and how far it is."""
+        return f"{self.prefix}:backfill"
+
+    @property
     def audit(self) -> str:
         """Stream: who replayed, edited or purged what."""
         return f"{self.prefix}:audit"
