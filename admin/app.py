@@ -17,6 +17,7 @@ from admin.frame import Frame
 from admin.rate_limits import BULK, CHANGES, LOGINS, TOKENS, RateLimits
 from admin.routes import (
     audit,
+    backfills,
     config,
     dead_letters,
     entities,
@@ -101,7 +102,7 @@ def create_app(
     app.state.door = Door(token)
     for router in (
         *(health, streams, live, way, events, preview, entities),
-        *(replays, export, dead_letters, audit, config),
+        *(replays, export, dead_letters, audit, config, backfills),
     ):
         app.include_router(router.router, prefix=API)
     app.include_router(pages.router)
@@ -222,6 +223,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
                 {"name": "events", "description": "Stored events, passing events, handing one in."},
                 {"name": "entities", "description": "What is known about each entity."},
                 {"name": "dead letters", "description": "Events that could not go on."},
+                {"name": "backfills", "description": "What is fetched from history on request."},
             ],
         )
         for path in ("/healthz", "/readyz"):

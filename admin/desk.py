@@ -18,7 +18,7 @@ from admin.live import Live
 from admin.rates import Rates
 from admin.who import habus_itself
 from common import __version__
-from common.bus import Audit, Bus, DeadLetters, Filter, Replays, StreamInfo, Streams
+from common.bus import Audit, Backfills, Bus, DeadLetters, Filter, Replays, StreamInfo, Streams
 from common.bus.server import ServerInfo, describe
 from common.errors import BusUnavailable
 from common.event import Event, time_of
@@ -96,6 +96,11 @@ class Desk:
         self.runner = Runner(self.bus, self.letters, habus_itself(), self.name)
 
     @property
+    def backfills(self) -> Backfills:
+        """What people asked ingest to fetch from history."""
+        return Backfills(self.bus)
+
+    @property
     def streams(self) -> Streams:
         """The four streams."""
         return Streams(self.bus)
@@ -135,7 +140,7 @@ class Desk:
             return Overview(redis_error=str(error))
 
     async def gaps(self) -> list[dict[str, Any]]:
-        """Times of which events are missing and not yet fetched from history.
+        """Times of which events are missing: being fetched from history (`open`), or for good.
 
         Raises:
             BusUnavailable: When Redis does not answer.

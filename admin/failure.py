@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from common.errors import (
+    BackfillNotFound,
     BusUnavailable,
     CountChanged,
     DeadLetterNotFound,
@@ -139,7 +140,7 @@ def of_pipeline(request: Request, error: Exception) -> JSONResponse:
         case SinkUnavailable():
             wait = {"Retry-After": str(round(error.retry_after or RETRY_AFTER_S))}
             return answer(request, 503, "SINK_UNAVAILABLE", message, headers=wait)
-        case DeadLetterNotFound() | ReplayNotFound() | LetterExpired():
+        case BackfillNotFound() | DeadLetterNotFound() | ReplayNotFound() | LetterExpired():
             return answer(request, *_NAMED[type(error)], message)
         case CountChanged():
             details = {"count": error.count}
@@ -160,6 +161,7 @@ def of_defect(request: Request) -> JSONResponse:
 
 
 _NAMED: Final[Mapping[type[PipelineError], tuple[int, str]]] = {
+    BackfillNotFound: (404, "BACKFILL_NOT_FOUND"),
     DeadLetterNotFound: (404, "DEAD_LETTER_NOT_FOUND"),
     ReplayNotFound: (404, "REPLAY_NOT_FOUND"),
     LetterExpired: (409, "LETTER_EXPIRED"),

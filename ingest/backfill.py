@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from common.bus import Job
+from common.bus import BackfillJob
 from common.errors import HomeAssistantUnavailable, MalformedEvent
 from common.event import STATE_CHANGED, microseconds, time_of
 from common.heartbeat import Heartbeat
@@ -125,7 +125,7 @@ class Backfill:
         heard = max(states.values(), default="")
         await patiently(lambda: self._missing.close(kept, heard), stop, "the disk")
 
-    async def _as_asked(self, job: Job, stop: asyncio.Event) -> None:
+    async def _as_asked(self, job: BackfillJob, stop: asyncio.Event) -> None:
         """Fetch what a person asked for."""
         error = ""
         try:

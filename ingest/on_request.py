@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from common.bus import Backfills, Bus, Job
+from common.bus import BackfillJob, Backfills, Bus
 from common.event import microseconds, normal_time, time_of
 from common.lifecycle import patiently
 from common.logs import logger
@@ -33,7 +33,7 @@ class Requests:
     def __init__(self, bus: Bus) -> None:
         self._jobs = Backfills(bus)
 
-    async def next(self, stop: asyncio.Event) -> Job:
+    async def next(self, stop: asyncio.Event) -> BackfillJob:
         """Wait for the oldest request that is not done.
 
         Raises:
@@ -49,7 +49,7 @@ class Requests:
                 return open_jobs[-1]
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def note(self, job: Job, span: Span, stop: asyncio.Event) -> None:
+    async def note(self, job: BackfillJob, span: Span, stop: asyncio.Event) -> None:
         """Say how far a request is.
 
         Raises:
@@ -72,7 +72,7 @@ class Requests:
         )
 
     async def finish(
-        self, job: Job, recovered: int, gaps: list[Gap], error: str, stop: asyncio.Event
+        self, job: BackfillJob, recovered: int, gaps: list[Gap], error: str, stop: asyncio.Event
     ) -> None:
         """Say that a request is done.
 
@@ -100,13 +100,13 @@ class Requests:
             error=error,
         )
 
-    async def _write(self, job: Job, stop: asyncio.Event) -> None:
+    async def _write(self, job: BackfillJob, stop: asyncio.Event) -> None:
         if not await patiently(lambda: self._jobs.note(job), stop, "Redis"):
             log.info("The backfill was cancelled", job=job.id)
             raise Cancelled
 
 
-def span_of(job: Job, now: int) -> tuple[Span, int]:
+def span_of(job: BackfillJob, now: int) -> tuple[Span, int]:
     """What is to be filled for a request, and up to when.
 
     Raises:
@@ -125,7 +125,7 @@ def span_of(job: Job, now: int) -> tuple[Span, int]:
     return span, min(end, now)
 
 
-def entities_of(job: Job, known: Collection[str]) -> set[str]:
+def entities_of(job: BackfillJob, known: Collection[str]) -> set[str]:
     """The entities that a request names: whole ids, and those that its patterns match."""
     wanted = [name.lower() for name in job.entities]
     if not wanted:

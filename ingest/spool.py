@@ -163,7 +163,7 @@ class Spool:
         found: set[str] = set()
         with translated():
             for (blob,) in self._disk.reader.execute("SELECT events FROM batch ORDER BY last DESC"):
-                decoded = _decode_events(blob)
+                decoded = events_in(blob)
                 found.update([event.entity_id for event in decoded])
                 events -= len(decoded)
                 if events <= 0:

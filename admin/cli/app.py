@@ -169,6 +169,38 @@ def send(  # noqa: PLR0913 - one for each part of an event
 
 
 @app.command()
+def backfill(  # noqa: PLR0913 - what to fetch, and how to wait
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="From here on: 2026-11-20T15:00:00Z, or 15m, 2h, 7d ago."),
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Up to here; now when absent.")] = None,
+    entity: Annotated[
+        list[str] | None,
+        typer.Option("--entity", "-e", help="Only this one, or a pattern; may be repeated."),
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
+    listed: Annotated[bool, typer.Option("--list", help="Show all requests.")] = False,
+    cancel: Annotated[str | None, typer.Option(help="Forget the request of this name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a time from Home Assistant's history again, as `habus backfill --from 2h`.
+
+    Ingest does it, at its leisure, and goes on with it after a restart; Ctrl-C ends only the
+    waiting. Exit code 1 when something could not be had.
+    """
+    from admin.cli import backfill as command  # noqa: PLC0415
+
+    if listed:
+        command.listed(as_json=as_json)
+    elif cancel is not None:
+        command.cancel(cancel, as_json=as_json)
+    else:
+        sys.exit(command.ask(since, until, entity or [], wait=wait, as_json=as_json))
+
+
+@app.command()
 def ledger(*, as_json: Json = False) -> None:
     """Show where every event is; exit code 1 when some are lost."""
     from admin.cli.ledger import ledger as show  # noqa: PLC0415

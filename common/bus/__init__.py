@@ -1,7 +1,7 @@
 """The bus: the only place that knows it is Redis."""
 
 from common.bus.audit import Audit, Deed, Line, Who
-from common.bus.backfills import Backfills, Job
+from common.bus.backfills import BackfillJob, Backfills
 from common.bus.connection import Bus, connect
 from common.bus.consumer import Consumer
 from common.bus.dead_letter import DeadLetter, Filter
@@ -22,6 +22,7 @@ __all__ = [
     "STAGES",
     "STORE",
     "Audit",
+    "BackfillJob",
     "Backfills",
     "Bus",
     "Consumer",

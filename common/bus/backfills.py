@@ -15,7 +15,7 @@ REMEMBERED: Final = 100
 State = Literal["waiting", "running", "done"]
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class BackfillJob(msgspec.Struct, frozen=True, kw_only=True):
     """One request.
 
     Attributes:
@@ -47,7 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-_job = msgspec.json.Decoder(Job)
+_job = msgspec.json.Decoder(BackfillJob)
 
 
 class Backfills:
@@ -61,13 +61,13 @@ class Backfills:
         self._bus = bus
         self._key = bus.keys.backfill
 
-    async def ask(self, start: str, end: str, entities: Sequence[str], now: str) -> Job:
+    async def ask(self, start: str, end: str, entities: Sequence[str], now: str) -> BackfillJob:
         """Ask for a time; ingest begins within seconds.
 
         Raises:
             BusUnavailable: When Redis does not answer, or is full.
         """
-        job = Job(
+        job = BackfillJob(
             id=uuid.uuid4().hex[:12], asked_at=now, start=start, end=end, entities=tuple(entities)
         )
         for old in (await self.list())[REMEMBERED - 1 :]:
@@ -76,7 +76,7 @@ class Backfills:
         await self._bus.write_hash(self._key, {job.id: msgspec.json.encode(job)})
         return job
 
-    async def list(self) -> list[Job]:
+    async def list(self) -> list[BackfillJob]:
         """Every job, newest first; what is no job is passed over.
 
         Raises:
@@ -90,7 +90,7 @@ class Backfills:
                 continue
         return sorted(found, key=lambda job: (job.asked_at, job.id), reverse=True)
 
-    async def get(self, job_id: str) -> Job:
+    async def get(self, job_id: str) -> BackfillJob:
         """One job.
 
         Raises:
@@ -102,7 +102,7 @@ class Backfills:
                 return job
         raise BackfillNotFound(f"no backfill is called {job_id}; `habus backfill --list` shows all")
 
-    async def note(self, job: Job) -> bool:
+    async def note(self, job: BackfillJob) -> bool:
         """Write how far a job is; False when it was cancelled.
 
         Raises:
@@ -111,7 +111,7 @@ class Backfills:
         encoded = msgspec.json.encode(job)
         return bool(await self._bus.run("backfill", (self._key,), job.id, encoded))
 
-    async def cancel(self, job_id: str) -> Job:
+    async def cancel(self, job_id: str) -> BackfillJob:
         """Forget a job; ingest stops within one question. What it fetched stays.
 
         Raises:

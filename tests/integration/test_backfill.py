@@ -4,16 +4,19 @@ import asyncio
 import json
 import sqlite3
 from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 
 import msgspec
 import pytest
 
-from common.bus import Keys, connect
-from common.event import GAP, microseconds
+from common.bus import Backfills, Keys, connect
+from common.errors import BackfillNotFound
+from common.event import GAP, microseconds, time_of
 from common.lifecycle import Stopped
 from ingest import __main__ as ingest_room
-from ingest import backfill, history
+from ingest import backfill, gap, history, on_request
 from ingest.config import Settings
+from ingest.gap import HOUR, SECOND
 from ingest.simulator.oracle import read_oracle
 from ingest.simulator.server import Simulator
 from ingest.simulator.settings import Settings as HomeSettings
@@ -75,6 +78,10 @@ class Ingest:
         assert len(keys) == len(set(keys))
         return set(keys)
 
+    def fetched(self):
+        """(µs, entity) of what came from history."""
+        return {(us, entity) for _, entity, us, source, _ in self.rows() if source == "backfill"}
+
     def happened(self, entity_id=None, *, but=()):
         return {
             (change.us, change.entity_id)
@@ -128,6 +135,7 @@ class Ingest:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(backfill, "SETTLE_S", 0.2)
+    monkeypatch.setattr(on_request, "LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(history, "RETRY_S", 0.05)
     monkeypatch.setattr(history, "ANSWER_S", 1.0)
 
@@ -410,3 +418,75 @@ async def test_a_lost_spool_goes_on_where_redis_knows(ingest):
         [gap] = await ingest.gaps()
     assert gap["reason"] == "not_recorded"
     assert "backfill" in {source for *_, source, _ in ingest.rows()}
+
+
+async def test_a_person_can_have_a_time_fetched_again(tmp_path, redis_url):
+    """What is asked for is fetched, of the entities that are named; Redis says how far it is."""
+    settings = HomeSettings(
+        rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=0.1, past_h=5.0
+    )
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest, jobs = Ingest(home, bus, redis_url, tmp_path), Backfills(bus)
+        now = home.now_us()
+        begin, end = now - 4 * HOUR, now - 2 * HOUR
+        ask = partial(jobs.ask, time_of(begin), time_of(end))
+        async with ingest.running():
+            job = await ask(["sensor.*"], time_of(now))
+            await done(jobs, job)
+            wanted = {key for key in ingest.happened(but=(UNRECORDED,)) if begin <= key[0] < end}
+            named = {key for key in wanted if key[1].startswith("sensor.")}
+            assert named < wanted
+            assert ingest.fetched() == named
+            assert (await jobs.get(job.id)).recovered == len(named)
+            await done(jobs, await ask([], time_of(now + 1)))
+            assert ingest.fetched() == wanted
+            odd = await done(jobs, await ask(["sensor.nobody.knows"], time_of(now + 2)))
+            assert odd.gaps or odd.error
+
+
+async def test_a_request_that_was_killed_goes_on_and_one_that_is_cancelled_ends(
+    tmp_path, redis_url, monkeypatch
+):
+    """Progress stands in Redis: a new ingest goes on there; what is taken back is not resumed."""
+    monkeypatch.setattr(gap, "LONGEST_SLICE", 600 * SECOND)
+    settings = HomeSettings(
+        rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=0.1, past_h=10.0
+    )
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest, jobs = Ingest(home, bus, redis_url, tmp_path), Backfills(bus)
+        now = home.now_us()
+        begin, end = now - 9 * HOUR, now
+        job = await jobs.ask(time_of(begin), time_of(end), [], time_of(now))
+
+        async def is_under_way():
+            return 0.1 < (await jobs.get(job.id)).progress < 1
+
+        async with ingest.running():
+            await until(is_under_way, what="the first slices")
+        cut = await jobs.get(job.id)
+        assert cut.state == "running"
+        before = ingest.fetched()
+        async with ingest.running():
+            whole = await done(jobs, job)
+        assert whole.recovered > cut.recovered > 0
+        wanted = {key for key in ingest.happened(but=(UNRECORDED,)) if begin <= key[0] < end}
+        assert before < wanted <= ingest.spooled()
+        again = await jobs.ask(time_of(begin), time_of(end), [], time_of(now + 1))
+        async with ingest.running():
+            await until(jobs.list, what="the request")
+            await jobs.cancel(again.id)
+            with pytest.raises(BackfillNotFound):
+                await jobs.get(again.id)
+            last = await jobs.ask(time_of(end - SECOND), time_of(end), [], time_of(now + 2))
+            await done(jobs, last)
+            assert [job.id for job in await jobs.list()] == [last.id, job.id]
+
+
+async def done(jobs, job):
+    """Wait for a request; return it as it is then."""
+
+    async def is_done():
+        return (await jobs.get(job.id)).state == "done"
+
+    await until(is_done, within_s=30, what="the backfill")
+    return await jobs.get(job.id)

@@ -7,18 +7,21 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from admin.cli import dead_letters, healthcheck, main
-from common.bus import ENRICH, Consumer, DeadLetters, Filter, Streams, connect
+from common.bus import ENRICH, Backfills, Consumer, DeadLetters, Filter, Streams, connect
 from common.errors import PointRejected
 from common.heartbeat import Heartbeat
 from common.ledger import read_ledger
 from common.sink.sqlite import SqliteSink
 from tests.fakes.enriched import state_change
 from tests.fakes.servers import free_port
+from tests.fakes.until import until
 
 pytestmark = pytest.mark.integration
 
@@ -407,3 +410,49 @@ def test_the_doctor_sees_a_sink_that_is_away(habus, monkeypatch, tmp_path):
     code, out, _ = habus("doctor")
     assert code == 1
     assert "✗ sink" in out
+
+
+def test_a_backfill_is_asked_for_shown_and_cancelled(habus):
+    """What is asked for stands in Redis for ingest; it can be looked at and taken back."""
+    code, out, _ = habus("backfill", "--from", "2h", "-e", "sensor.*_power", "--no-wait", "--json")
+    job = json.loads(out)
+    assert (code, job["state"], job["entities"]) == (0, "waiting", ["sensor.*_power"])
+    [listed] = json.loads(habus("backfill", "--list", "--json")[1])["backfills"]
+    assert listed == job
+    assert job["id"] in habus("backfill", "--list")[1]
+    code, out, _ = habus("backfill", "--cancel", job["id"])
+    assert code == 0
+    assert "forgotten" in out
+    assert habus("backfill", "--cancel", job["id"])[0] == 1
+    assert "Nobody" in habus("backfill", "--list")[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--to", "1h"), ("--from", "1h", "--to", "2h"), ("--from", "2h", "--entity", "kitchen")],
+)
+def test_a_backfill_of_nothing_is_told(habus, words):
+    """A missing beginning, an end before it, and what is no entity are one sentence each."""
+    code, _, error = habus("backfill", *words)
+    assert code == 2
+    assert error.startswith("habus: --")
+
+
+def test_a_backfill_is_watched_to_its_end(habus, redis_url):
+    """The command waits until ingest says that it is done, and names what stays missing."""
+
+    async def ingest(bus):
+        jobs = Backfills(bus)
+        await until(jobs.list, what="the request")
+        found = await jobs.list()
+        gap = {"from": "a", "to": "b", "reason": "not_recorded", "entities": ["sensor.a"]}
+        done = msgspec.structs.replace(found[0], state="done", recovered=1234, gaps=(gap,))
+        assert await jobs.note(done)
+
+    with ThreadPoolExecutor(1) as threads:
+        working = threads.submit(on_bus, redis_url, ingest)
+        code, out, _ = habus("backfill", "--from", "2h")
+        working.result(10)
+    assert code == 1
+    assert "1,234 events" in out or "1234 events" in out
+    assert "Missing from a to b (not_recorded): sensor.a" in out

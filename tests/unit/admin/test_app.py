@@ -19,7 +19,7 @@ OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
 FILLED = {
     "stream": "raw",
     "entry_id": "1-1","letter_id": "1-1", "stage": "store", "name": "raw", "entity_id": "sensor.a",
-          "job": "1-0123abcd"}  # fmt: skip
+          "job": "1-0123abcd", "job_id": "0123456789ab"}  # fmt: skip
 API = "/api/v1"
 PAGE = {"sec-fetch-site": "same-origin", "x-habus": "page"}
 

@@ -383,3 +383,25 @@ async def test_metrics_are_what_prometheus_reads(admin):
     assert samples["habus_events_unaccounted", ()] == 0
     assert any(name == "habus_group_lag_seconds" for name, _ in samples)
     assert any(name == "habus_worker_heartbeat_age_seconds" for name, _ in samples)
+
+
+async def test_a_backfill_can_be_asked_for_looked_at_and_taken_back(admin):
+    """Ingest finds the request in Redis; names and times that are none are refused."""
+    wanted = {"from": TIME, "to": "2026-11-20T16:44:34Z", "entities": ["sensor.*_power"]}
+    answer = await admin.client.post(f"{API}/backfills", json=wanted)
+    assert answer.status_code == 202
+    job = answer.json()
+    assert (job["state"], job["from"], job["progress"]) == ("waiting", TIME, 0.0)
+    assert job["to"] == "2026-11-20T16:44:34.000000+00:00"
+    assert (await admin.client.get(f"{API}/backfills")).json() == {"backfills": [job]}
+    assert (await admin.client.get(f"{API}/backfills/{job['id']}")).json() == job
+    assert (await admin.client.delete(f"{API}/backfills/{job['id']}")).json() == job
+    assert (await admin.client.delete(f"{API}/backfills/{job['id']}")).status_code == 404
+    for odd in (
+        {**wanted, "to": TIME},
+        {**wanted, "from": "yesterday"},
+        {**wanted, "entities": ["kitchen"]},
+        {**wanted, "more": 1},
+    ):
+        refused = await admin.client.post(f"{API}/backfills", json=odd)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "VALIDATION_ERROR")
