@@ -171,18 +171,6 @@ class Desk:
 
         return preview(event, await self.registry(), self.sink, enriched=enriched)
 
-    async def chosen(self, wanted: Filter, ids: Sequence[str] | None = None) -> list[str]:
-        """Ids of the letters that are meant and there, oldest first: those named, if any.
-
-        Raises:
-            BusUnavailable: When Redis does not answer.
-        """
-        found = await self.letters.ids(wanted)
-        if ids is None:
-            return found
-        named = set(ids)
-        return [letter_id for letter_id in found if letter_id in named]
-
     def now(self) -> str:
         """The time, ISO 8601 in UTC."""
         return time_of(time.time_ns() // 1000)

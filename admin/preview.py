@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from common import __version__
-from common.bus import ENRICH, STORE
+from common.bus import ENRICH, STORE, Bus
 from common.errors import PoisonError
 from common.event import Event, time_of
 from common.registry import Registry
@@ -57,3 +57,14 @@ def preview(event: Event, registry: Registry, sink: Sink[Any], *, enriched: bool
             stage=stage, event=reached, reason=error.reason, error=str(error), detail=detail
         )
     return Outcome(event=event, line_protocol=written.decode("utf-8", "replace") or None)
+
+
+async def preview_on(bus: Bus, sink: Sink[Any], event: Event, *, enriched: bool) -> Outcome:
+    """The same with the registry as it is on the bus now.
+
+    Raises:
+        BusUnavailable: When Redis does not answer.
+        MalformedEvent: When the registry cannot be read.
+    """
+    registry = Registry.decode(await bus.read_hash(bus.keys.registry))
+    return preview(event, registry, sink, enriched=enriched)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from admin.cli.dead import dead
+from admin.cli.options import Entity, Folder, Json, Limit, Since, Until
 from common.errors import InvalidSetting, PipelineError
 
 app = typer.Typer(
@@ -16,25 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-dead = typer.Typer(no_args_is_help=True, help="Dead letters: what could not go on, and why.")
 app.add_typer(dead, name="dead")
-
-Json = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Since = Annotated[
-    str | None,
-    typer.Option(help="From this time on: 2026-11-20T15:00:00Z, or 90s, 15m, 2h, 7d ago."),
-]
-Until = Annotated[str | None, typer.Option(help="Before this time; as --since.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most lines.")]
-Entity = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity.")]
-Stage = Annotated[str | None, typer.Option(help="Fell at ingest, enrich or store.")]
-Reason = Annotated[str | None, typer.Option(help="Code of the cause, as point_rejected.")]
-Fingerprint = Annotated[str | None, typer.Option(help="Only letters of the same cause.")]
-Text = Annotated[str | None, typer.Option(help="Found in the event or the error.")]
-Letters = Annotated[list[str] | None, typer.Argument(help="Ids of letters; or choose by options.")]
-All = Annotated[bool, typer.Option("--all", help="Every letter there is.")]
-Folder = Annotated[Path | None, typer.Option(help="Folder for what is kept.", show_default=False)]
 
 
 def main() -> None:
@@ -201,6 +185,44 @@ def backfill(  # noqa: PLR0913 - what to fetch, and how to wait
 
 
 @app.command()
+def preview(  # noqa: PLR0913 - one for each part of an event
+    event_type: Annotated[
+        str, typer.Argument(help="Home Assistant's event type.")
+    ] = "state_changed",
+    *,
+    data: Annotated[
+        str | None, typer.Option(help="JSON object; `-` reads it from standard input.")
+    ] = None,
+    entity: Annotated[str | None, typer.Option("--entity", "-e", help="Of a state change.")] = None,
+    state: Annotated[str | None, typer.Option("--state", "-s", help="What it became.")] = None,
+    time_fired: Annotated[
+        str | None, typer.Option("--time", help="ISO 8601 with a zone; now when absent.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what would become of an event, without writing it; exit code 1 when it would fall."""
+    from admin.cli.rehearsal import preview as show  # noqa: PLC0415
+
+    sys.exit(show(event_type, data, (entity, state), time_fired, as_json=as_json))
+
+
+@app.command()
+def audit(*, limit: Limit = 20, as_json: Json = False) -> None:
+    """Show who replayed, edited, purged or exported what, newest first."""
+    from admin.cli.about import audit as show  # noqa: PLC0415
+
+    show(limit, as_json=as_json)
+
+
+@app.command()
+def config(*, as_json: Json = False) -> None:
+    """Show the settings as they count here, and where each came from; secrets are masked."""
+    from admin.cli.about import config as show  # noqa: PLC0415
+
+    show(as_json=as_json)
+
+
+@app.command()
 def ledger(*, as_json: Json = False) -> None:
     """Show where every event is; exit code 1 when some are lost."""
     from admin.cli.ledger import ledger as show  # noqa: PLC0415
@@ -214,78 +236,3 @@ def version() -> None:
     from common import __version__  # noqa: PLC0415
 
     typer.echo(__version__)
-
-
-@dead.command("list")
-def list_letters(  # noqa: PLR0913 - a filter has as many sides
-    *,
-    stage: Stage = None,
-    reason: Reason = None,
-    entity: Entity = None,
-    fingerprint: Fingerprint = None,
-    text: Text = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = 20,
-    as_json: Json = False,
-) -> None:
-    """List dead letters, newest first."""
-    from admin.cli import dead_letters  # noqa: PLC0415
-
-    wanted = dead_letters.filter_of(stage, reason, entity, fingerprint, text, since, until)
-    dead_letters.listed(wanted, limit, as_json=as_json)
-
-
-@dead.command()
-def show(
-    letter_id: Annotated[str, typer.Argument(help="Its id.")], *, as_json: Json = False
-) -> None:
-    """Show one letter: the event, and why it died."""
-    from admin.cli import dead_letters  # noqa: PLC0415
-
-    dead_letters.show(letter_id, as_json=as_json)
-
-
-@dead.command()
-def replay(  # noqa: PLR0913 - a filter has as many sides
-    letters: Letters = None,
-    *,
-    data: Annotated[
-        str | None, typer.Option(help="JSON instead of the event's own data; of one letter.")
-    ] = None,
-    every: All = False,
-    stage: Stage = None,
-    reason: Reason = None,
-    entity: Entity = None,
-    fingerprint: Fingerprint = None,
-    text: Text = None,
-    since: Since = None,
-    until: Until = None,
-    yes: Yes = False,
-) -> None:
-    """Put letters back where they fell."""
-    from admin.cli import dead_letters  # noqa: PLC0415
-
-    wanted = dead_letters.filter_of(stage, reason, entity, fingerprint, text, since, until)
-    dead_letters.replay(dead_letters.Choice(letters or [], wanted, every, yes), data)
-
-
-@dead.command()
-def purge(  # noqa: PLR0913 - a filter has as many sides
-    letters: Letters = None,
-    *,
-    every: All = False,
-    stage: Stage = None,
-    reason: Reason = None,
-    entity: Entity = None,
-    fingerprint: Fingerprint = None,
-    text: Text = None,
-    since: Since = None,
-    until: Until = None,
-    yes: Yes = False,
-) -> None:
-    """Delete letters for good."""
-    from admin.cli import dead_letters  # noqa: PLC0415
-
-    wanted = dead_letters.filter_of(stage, reason, entity, fingerprint, text, since, until)
-    dead_letters.purge(dead_letters.Choice(letters or [], wanted, every, yes))

@@ -1,77 +1,43 @@
-"""`habus dead`: list, show, replay, purge."""
+"""`habus dead`: list, groups, show."""
 
 import json
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-import typer
+import msgspec
 
 from admin.cli import show as out
 from admin.cli.at_desk import with_bus
+from admin.cli.options import Wanted
 from admin.cli.when import time_of
 from admin.config import Settings
-from admin.replay import replay_one
-from admin.who import who_types
-from common.bus import Bus, DeadLetter, DeadLetters, Filter
+from admin.hints import hint
+from common.bus import Audit, Bus, DeadLetter, DeadLetters, Filter, Group, Line
 from common.errors import DeadLetterNotFound, InvalidSetting, MalformedEvent
 from common.event import format_time
 
 ERROR_WIDTH: Final = 80
 """Characters of an error in the table."""
 
-AT_ONCE: Final = 500
-"""Letters that are purged in one go."""
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which letters a command is for: those named, or those of a filter."""
-
-    ids: list[str]
-    wanted: Filter
-    every: bool
-    yes: bool
-
-    def check(self) -> None:
-        """Refuse to guess.
-
-        Raises:
-            InvalidSetting: When nothing is chosen, or two things at once.
-        """
-        has_filter = self.wanted != Filter()
-        if not (self.ids or has_filter or self.every):
-            raise InvalidSetting("say which letters: ids, a filter as --reason, or --all")
-        if self.ids and (has_filter or self.every):
-            raise InvalidSetting("name letters or choose them by options, not both")
-
-
-def filter_of(  # noqa: PLR0913, PLR0917 - a filter has as many sides
-    stage: str | None,
-    reason: str | None,
-    entity: str | None,
-    fingerprint: str | None,
-    text: str | None,
-    since: str | None,
-    until: str | None,
-) -> Filter:
+def filter_of(wanted: Wanted) -> Filter:
     """Make a filter of the options of a command.
 
     Raises:
         InvalidSetting: When a time cannot be read.
     """
     now = datetime.now(UTC)
-    start, end = time_of(since, now, "--since"), time_of(until, now, "--until")
+    since = time_of(wanted.since, now, "--since")
+    until = time_of(wanted.until, now, "--until")
     return Filter(
-        stage=stage,
-        reason=reason,
-        entity_id=entity,
-        fingerprint=fingerprint,
-        text=text,
-        since=format_time(start) if start else None,
-        until=format_time(end) if end else None,
+        stage=wanted.stage,
+        reason=wanted.reason,
+        entity_id=wanted.entity,
+        fingerprint=wanted.fingerprint,
+        text=wanted.text,
+        since=format_time(since) if since else None,
+        until=format_time(until) if until else None,
     )
 
 
@@ -100,6 +66,45 @@ def listed(wanted: Filter, limit: int, *, as_json: bool) -> None:
     out.table(columns, rows, "There is no dead letter.")
 
 
+def groups(wanted: Filter, *, as_json: bool) -> None:
+    """Print how many letters there are of each cause, and what to do."""
+
+    async def ask(bus: Bus, _: Settings) -> tuple[list[Group], list[DeadLetter]]:
+        letters = DeadLetters(bus)
+        found = await letters.groups(wanted)
+        return found, await letters.fetch(group.last_id for group in found)
+
+    found, newest = with_bus(ask)
+    errors = {letter.id: letter.error for letter in newest}
+    if as_json:
+        out.as_json(
+            {
+                "groups": [
+                    msgspec.structs.asdict(group.cause)
+                    | {"count": group.count, "first_at": group.first_at, "last_at": group.last_at}
+                    | {"error": errors.get(group.last_id, ""), "hint": hint(group.cause.reason)}
+                    for group in found
+                ]
+            }
+        )
+        return
+    rows = (
+        (
+            group.cause.fingerprint,
+            group.count,
+            group.cause.stage,
+            group.cause.reason,
+            (group.last_at or "")[:19],
+            errors.get(group.last_id, "")[:ERROR_WIDTH],
+        )
+        for group in found
+    )
+    columns = ("fingerprint", "letters#", "stage", "reason", "last buried", "error")
+    out.table(columns, rows, "There is no dead letter.")
+    for reason in dict.fromkeys(group.cause.reason for group in found):
+        out.line(f"\n{reason}: {hint(reason)}")
+
+
 def show(letter_id: str, *, as_json: bool) -> None:
     """Print one letter with all that is known.
 
@@ -107,101 +112,46 @@ def show(letter_id: str, *, as_json: bool) -> None:
         DeadLetterNotFound: When it is not there (any more).
     """
 
-    async def ask(bus: Bus, _: Settings) -> DeadLetter:
-        return await DeadLetters(bus).get(_checked(letter_id))
+    async def ask(bus: Bus, _: Settings) -> tuple[DeadLetter, list[Line]]:
+        letter = await DeadLetters(bus).get(checked(letter_id))
+        return letter, list(await Audit(bus).of_event(letter.fields.get("id", "")))
 
-    letter = with_bus(ask)
+    letter, history = with_bus(ask)
     if as_json:
-        out.as_json(letter)
+        more = {"expired": letter.is_expired, "hint": hint(letter.reason), "history": history}
+        out.as_json({**msgspec.structs.asdict(letter), **more})
         return
     about = ("id", "stage", "reason", "error", "at", "origin", "origin_id", "deliveries", "worker")
-    for name in (*about, "fingerprint"):
+    for name in (*about, "fingerprint", "replays"):
         out.line(f"{name + ':':<13}{getattr(letter, name)}")
+    out.line(f"{'what to do:':<13}{hint(letter.reason)}")
+    for line in history:
+        out.line(f"{line.at[:19]}  {line.action} by {line.who} ({line.via} {line.address})")
     for title, text in (("detail", letter.detail), *letter.fields.items()):
         out.line(f"\n{title}:")
-        for line in _pretty(text):
-            out.line(f"  {line}")
+        for line_of_text in _pretty(text):
+            out.line(f"  {line_of_text}")
 
 
-def replay(choice: Choice, data: str | None) -> None:
-    """Put letters back where they fell, after a question when there are many.
-
-    Raises:
-        InvalidSetting: When nothing, or no one letter for the data, is chosen.
-        DeadLetterNotFound: When the one letter that was named is not there (any more).
-    """
-    choice.check()
-    if data is not None and len(choice.ids) != 1:
-        raise InvalidSetting("--data is for one letter; name it")
-    edited = None if data is None else _object(data)
-
-    async def put_back(bus: Bus, _: Settings) -> tuple[int, int]:
-        letters = DeadLetters(bus)
-        ids = await _chosen(letters, choice, "Replay")
-        done = 0
-        for letter_id in _with_progress(ids):
-            try:
-                await replay_one(
-                    letters, letter_id, edited, who=who_types(), at=format_time(datetime.now(UTC))
-                )
-            except DeadLetterNotFound:
-                if len(choice.ids) == 1:
-                    raise
-            else:
-                done += 1
-        return done, len(ids) - done
-
-    done, gone = with_bus(put_back)
-    out.line(f"Replayed {done}." + (f" {gone} were gone already." if gone else ""))
-
-
-def purge(choice: Choice) -> None:
-    """Delete letters for good, after a question.
+def checked(letter_id: str) -> str:
+    """Return what was typed when it can be an id.
 
     Raises:
-        InvalidSetting: When nothing is chosen.
+        DeadLetterNotFound: When it cannot.
     """
-    choice.check()
-
-    async def delete(bus: Bus, _: Settings) -> int:
-        letters = DeadLetters(bus)
-        ids = await _chosen(letters, choice, "Delete for good")
-        parts = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
-        return sum([await letters.purge(part) for part in parts])
-
-    out.line(f"Purged {with_bus(delete)}.")
-
-
-async def _chosen(letters: DeadLetters, choice: Choice, deed: str) -> list[str]:
-    """Ids of the chosen letters, oldest first, once the person agrees."""
-    if choice.ids:
-        ids = [_checked(letter_id) for letter_id in choice.ids]
-    else:
-        ids = [letter.id async for letter in letters.matching(choice.wanted)][::-1]
-    if ids and not choice.yes and not (len(choice.ids) == 1 and deed == "Replay"):
-        if not sys.stdin.isatty():
-            raise InvalidSetting(f"{deed} {len(ids)} dead letters? Add --yes to do it unasked")
-        typer.confirm(f"{deed} {len(ids)} dead letters?", abort=True)
-    return ids
-
-
-def _with_progress(ids: list[str]) -> Iterable[str]:
-    """The ids, with a bar on a terminal."""
-    if not sys.stdout.isatty() or len(ids) < AT_ONCE:
-        return ids
-    from rich.progress import track  # noqa: PLC0415 - slow to load
-
-    return track(ids, "replaying", transient=True)
-
-
-def _checked(letter_id: str) -> str:
     ms, _, number = letter_id.partition("-")
     if not (ms.isdecimal() and number.isdecimal()):
         raise DeadLetterNotFound(f"{letter_id!r} is no id of a dead letter; see habus dead list")
     return letter_id
 
 
-def _object(text: str) -> dict[str, object]:
+def object_of(text: str) -> dict[str, object]:
+    """Read the JSON object that was typed.
+
+    Raises:
+        InvalidSetting: When it is no JSON.
+        MalformedEvent: When it is no object.
+    """
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:

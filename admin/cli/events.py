@@ -58,7 +58,7 @@ def send(
         as_json: For a program.
     """
     fired = time_fired or format_time(datetime.now(UTC))
-    told = _change(*change, fired) if data is None else _object(data)
+    told = told_of(data, change, fired)
 
     async def hand_in(bus: Bus, settings: Settings) -> tuple[Event, str]:
         event = event_of(
@@ -76,6 +76,17 @@ def send(
         show.as_json({"success": True, "event_id": event.id, "stream_id": entry_id})
     else:
         show.line(f"Event {event.id} stands in the inbox as {entry_id}.")
+
+
+def told_of(
+    data: str | None, change: tuple[str | None, str | None], fired: str
+) -> dict[str, object]:
+    """Return the data of the event that was typed: as JSON, or as entity and state.
+
+    Raises:
+        InvalidSetting: When it is neither.
+    """
+    return _change(*change, fired) if data is None else _object(data)
 
 
 def _change(entity_id: str | None, state: str | None, fired: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.event import Event
 from common.redaction import Redaction
 
 _WIDE: Final = 10_000
@@ -25,6 +26,22 @@ def as_json_line(value: object) -> None:
     """Print a value as one line of JSON, at once."""
     sys.stdout.write(json.dumps(msgspec.to_builtins(value), ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def pretty(value: object) -> None:
+    """Print a value as JSON for people: nothing in it can do anything to the terminal."""
+    text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2)
+    for one in text.splitlines():
+        line(one)
+
+
+def event(of: Event) -> dict[str, Any]:
+    """An event as a JSON object, its `data` as JSON where it is any."""
+    fields = {name: getattr(of, name) for name in Event.__struct_fields__}
+    try:
+        return fields | {"data": json.loads(of.data)}
+    except (ValueError, RecursionError):
+        return fields | {"data": of.data.decode("utf-8", "replace")}
 
 
 def table(

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Path, Query
 from pydantic import BeforeValidator
+from starlette.convertors import Convertor, register_url_convertor
 
 from common.bus import Filter
 from common.errors import MalformedEvent
@@ -13,6 +14,21 @@ from common.event import format_time, parse_time
 
 ENTRY_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"
 """An entry id of Redis; 19 digits fit into its 64 bits."""
+
+
+class _EntryId(Convertor[str]):
+    """What in a path is an entry id: then `/purge` is none."""
+
+    regex = "[0-9]{1,19}-[0-9]{1,19}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("entry_id", _EntryId())
 
 _LOST_PLUS: Final = re.compile(r"(T[0-9:.]+) ([0-9]{2}:?[0-9]{2})$")
 

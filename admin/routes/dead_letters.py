@@ -46,7 +46,7 @@ class Edit(BaseModel):
 class Replay(Edit):
     """How to put a letter back."""
 
-    force: bool = Field(default=False, description="Also when it is expired.")
+    force: bool = Field(default=False, strict=True, description="Also when it is expired.")
 
 
 class Replayed(BaseModel):
@@ -108,7 +108,7 @@ async def groups(
     )
 
 
-@router.get("/{letter_id}", operation_id="getDeadLetter", responses=failures(404, 503))
+@router.get("/{letter_id:entry_id}", operation_id="getDeadLetter", responses=failures(404, 503))
 async def letter(desk: TheDesk, letter_id: LetterId) -> LetterWithHistory:
     """One dead letter with all that is known about its cause, and its earlier replays."""
     found = await desk.letters.get(letter_id)
@@ -117,7 +117,7 @@ async def letter(desk: TheDesk, letter_id: LetterId) -> LetterWithHistory:
 
 
 @router.post(
-    "/{letter_id}/dry-run",
+    "/{letter_id:entry_id}/dry-run",
     operation_id="tryDeadLetter",
     responses=failures(404, 409, 413, 503),
 )
@@ -133,7 +133,9 @@ async def dry_run(desk: TheDesk, letter_id: LetterId, edit: Edit | None = None) 
 
 
 @router.post(
-    "/{letter_id}/replay", operation_id="replayDeadLetter", responses=failures(404, 409, 413, 503)
+    "/{letter_id:entry_id}/replay",
+    operation_id="replayDeadLetter",
+    responses=failures(404, 409, 413, 503),
 )
 async def replay(
     desk: TheDesk, request: Request, letter_id: LetterId, how: Replay | None = None
@@ -156,7 +158,9 @@ async def replay(
     return Replayed(stream=stream, stream_id=entry_id)
 
 
-@router.delete("/{letter_id}", operation_id="deleteDeadLetter", responses=failures(404, 503))
+@router.delete(
+    "/{letter_id:entry_id}", operation_id="deleteDeadLetter", responses=failures(404, 503)
+)
 async def delete(desk: TheDesk, request: Request, letter_id: LetterId) -> Purged:
     """Delete one for good; the ledger counts it as purged."""
     deed = Deed(
@@ -171,16 +175,12 @@ async def delete(desk: TheDesk, request: Request, letter_id: LetterId) -> Purged
 async def purge(desk: TheDesk, request: Request, choice: Choice) -> PurgedMany:
     """Delete many for good; look first with `dry_run`, then say that count as `expected_count`.
 
-    409 when another number matches by now; nothing is deleted then.
+    409 with the count when it was not said, or when another number matches by now; nothing is
+    deleted then.
     """
-    ids = await desk.chosen(choice.wanted, choice.ids)
+    ids = await desk.letters.chosen(choice.wanted, choice.ids)
     if choice.dry_run:
         return PurgedMany(purged=0, dry_run=True, count=len(ids))
-    if choice.expected_count is None:
-        raise Refusal(
-            422,
-            "expected_count: say how many letters you mean to delete; dry_run counts them",
-        )
     if choice.expected_count != len(ids):
         raise CountChanged(len(ids))
     deed = Deed(

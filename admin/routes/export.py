@@ -3,35 +3,21 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from admin.csv_cell import row
 from admin.desk import Desk, TheDesk
+from admin.exported import CSV_HEAD, csv_of, ndjson_of
 from admin.failure import failures
 from admin.routes.asked import WantedLetters
 from admin.routes.replays import filter_of
 from admin.who import who_asks
-from common.bus import DeadLetter, Deed
+from common.bus import Deed
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 
 AT_ONCE: Final = 200
 """Letters read in one go."""
-
-COLUMNS: Final = (
-    "id",
-    "at",
-    "stage",
-    "reason",
-    "fingerprint",
-    "error",
-    "entity_id",
-    "time",
-    "data",
-)
-"""Of a CSV file."""
 
 
 @router.get(
@@ -73,21 +59,8 @@ async def export(
 
 async def _lines(desk: Desk, ids: list[str], as_format: str) -> AsyncIterator[bytes]:
     if as_format == "csv":
-        yield row(COLUMNS).encode()
+        yield CSV_HEAD
     for start in range(0, len(ids), AT_ONCE):
         letters = await desk.letters.fetch(ids[start : start + AT_ONCE])
         write = csv_of if as_format == "csv" else ndjson_of
         yield b"".join(map(write, letters))
-
-
-def ndjson_of(letter: DeadLetter) -> bytes:
-    """One line of JSON: the letter, its entry's own fields as they stand in Redis."""
-    return msgspec.json.encode(letter) + b"\n"
-
-
-def csv_of(letter: DeadLetter) -> bytes:
-    """One line of CSV."""
-    fields = letter.fields
-    own = (fields.get("entity_id"), fields.get("time"), fields.get("data"))
-    about = (letter.id, letter.at, letter.stage, letter.reason, letter.fingerprint, letter.error)
-    return row((*about, *own)).encode("utf-8", "replace")

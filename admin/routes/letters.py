@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from admin.hints import hint
 from admin.passage import as_json
@@ -129,6 +129,17 @@ class Rehearsed(BaseModel):
     )
 
 
+def _number(value: object) -> object:
+    """Refuse what is no number in JSON; 12.0 is one, and whole.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic takes this one
+    return value
+
+
 class LetterFilter(BaseModel):
     """Which letters are meant; what is absent matches all."""
 
@@ -165,9 +176,12 @@ class Choice(LetterFilter):
     ids: list[Annotated[str, Field(pattern=ENTRY_ID)]] | None = Field(
         default=None, max_length=10_000, description="Only these.", examples=[None]
     )
-    dry_run: bool = Field(default=False, description="Only count them.")
-    expected_count: int | None = Field(
-        default=None, ge=0, description="409 when another number matches.", examples=[None]
+    dry_run: bool = Field(default=False, strict=True, description="Only count them.")
+    expected_count: Annotated[int, BeforeValidator(_number)] | None = Field(
+        default=None,
+        ge=0,
+        description="409 when another number matches.",
+        examples=[None],
     )
 
     @property

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 
 from admin.desk import TheDesk
 from admin.failure import failures
@@ -27,17 +27,11 @@ class ReplayMany(Choice):
         default=0,
         ge=0,
         le=100_000,
+        strict=True,
         allow_inf_nan=False,
-        description="Letters a second, 0.1 or more; 0: as fast as Redis takes them.",
+        description="Letters a second, 0.1 at least; 0: as fast as Redis takes them.",
     )
-    force: bool = Field(default=False, description="Expired letters, too.")
-
-    @field_validator("rate")
-    @classmethod
-    def _not_endless(cls, rate: float) -> float:
-        if 0 < rate < SLOWEST:
-            raise ValueError(f"must be 0, or {SLOWEST} and more")
-        return rate
+    force: bool = Field(default=False, strict=True, description="Expired letters, too.")
 
 
 class ReplayJob(BaseModel):
@@ -105,13 +99,13 @@ async def replay_many(
     Letters that fall after this moment are not meant. Two jobs for the same letters put each back
     once. A restart of admin does not end a job. 409 when `expected_count` is not what matches.
     """
-    ids = await desk.chosen(how.wanted, how.ids)
+    ids = await desk.letters.chosen(how.wanted, how.ids)
     if how.dry_run:
         return Response(Counted(count=len(ids)).model_dump_json(), media_type="application/json")
     job = await start_job(
         *(desk.replays, how.wanted, ids),
         named=how.ids is not None,
-        rate=how.rate,
+        rate=max(how.rate, SLOWEST) if how.rate else 0.0,
         force=how.force,
         expected=how.expected_count,
         who=who_asks(request),

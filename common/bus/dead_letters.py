@@ -139,6 +139,18 @@ class DeadLetters:
             return ids
         return [letter_id async for letter_id in self._holding(wanted, ids)]
 
+    async def chosen(self, wanted: Filter, named: Sequence[str] | None) -> list[str]:
+        """Entry ids of letters that match and, where some were named, are among those.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        found = await self.ids(wanted)
+        if named is None:
+            return found
+        names = set(named)
+        return [letter_id for letter_id in found if letter_id in names]
+
     async def groups(self, wanted: Filter) -> list[Group]:
         """Letters that match, by cause, the largest group first; a text means to read them all.
 

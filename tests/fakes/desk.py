@@ -1,5 +1,6 @@
 """The admin's application on a bus and on a sink that does as it is told."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -122,5 +123,6 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
         contexts = getattr(route, "effective_route_contexts", None)
         for one in contexts() if contexts else [route]:
             methods: set[str] = getattr(one, "methods", None) or set()
-            found += [(method, getattr(one, "path", "")) for method in sorted(methods)]
+            path = re.sub(r"{(\w+):\w+}", r"{\1}", getattr(one, "path", ""))
+            found += [(method, path) for method in sorted(methods)]
     return found

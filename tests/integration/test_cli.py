@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from admin.cli import dead_letters, healthcheck, main
+from admin.cli import healthcheck, main, many
 from common.bus import ENRICH, Backfills, Consumer, DeadLetters, Filter, Streams, connect
 from common.errors import PointRejected
 from common.heartbeat import Heartbeat
@@ -88,10 +89,20 @@ def test_help_names_every_command(habus):
     """Every REST action has its twin here."""
     _, out, _ = habus("--help")
     for name in ("run", "demo", "doctor", "healthcheck", "streams", "tail", "events", "send",
-                 "ledger", "dead", "version"):  # fmt: skip
+                 "ledger", "dead", "preview", "audit", "config", "version"):  # fmt: skip
         assert name in out
     _, out, _ = habus("dead", "--help")
-    for name in ("list", "show", "replay", "purge"):
+    for name in (
+        "list",
+        "groups",
+        "show",
+        "dry-run",
+        "replay",
+        "purge",
+        "export",
+        "jobs",
+        "cancel",
+    ):
         assert name in out
 
 
@@ -146,6 +157,10 @@ def test_sending_an_event(habus, environment):
         ("tail", "kitchen"),
         ("healthcheck", "kitchen"),
         ("events", "--since", "yesterday"),
+        ("preview", "-e", "sensor.kitchen"),
+        ("dead", "dry-run", "1-1"),
+        ("dead", "cancel", "1-00000000"),
+        ("dead", "export", "-o", "/nowhere/at/all"),
         ("dead", "show", "x"),
         ("dead", "show", "1-1"),
         ("dead", "replay", "1-1"),
@@ -315,6 +330,81 @@ def test_dead_letters_from_a_terminal(habus, environment):
     assert (ledger.dead, ledger.replayed, ledger.purged, ledger.unaccounted) == (0, 4, 1, 0)
 
 
+def test_causes_jobs_and_the_audit_from_a_terminal(habus, environment, tmp_path):
+    """Groups say what to do; a dry run writes nothing; jobs, exports and the audit are shown."""
+    assert habus("dead", "jobs")[1] == "There was no replay of many letters.\n"
+    assert habus("audit")[1] == "Nobody did anything to dead letters.\n"
+    assert habus("dead", "groups")[1] == "There is no dead letter.\n"
+    for state in ("1", "2", "3"):
+        habus("send", "-e", "sensor.a", "-s", state)
+    newest, *_ = on_bus(environment, bury_all)
+    _, out, _ = habus("dead", "groups", "--reason", "too_large")
+    assert out.splitlines()[1].split()[1:4] == ["3", "enrich", "too_large"]
+    assert "HA_EXCLUDE_ENTITIES" in out
+    [group] = json.loads(habus("dead", "groups", "--json")[1])["groups"]
+    assert (group["count"], group["error"]) == (3, "too hot")
+
+    code, out, _ = habus("dead", "dry-run", newest)
+    assert code == 0
+    assert "sensor,area=none" in out
+    code, out, _ = habus("dead", "dry-run", newest, "--data", '{"event_type": "x", "data": 1}')
+    assert code == 1
+    assert "It would fall at enrich: malformed_event" in out
+    code, out, _ = habus("preview", "-e", "sensor.a", "-s", "21.5", "--json")
+    assert (code, json.loads(out)["event"]["data"]["value"]) == (0, 21.5)
+
+    assert habus("dead", "replay", "--all", "--dry-run")[1] == "3 dead letters match.\n"
+    assert habus("dead", "purge", "--all", "--dry-run")[1] == "3 dead letters match.\n"
+    assert len(habus("dead", "export")[1].splitlines()) == 3
+    file = tmp_path / "letters.csv"
+    assert "Exported 3" in habus("dead", "export", "--csv", "-o", str(file))[1]
+    assert file.read_text().startswith('"id","at"')
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    _, out, _ = habus("dead", "replay", "--entity", "sensor.a", "--yes", "--rate", "500", "--json")
+    job = json.loads(out)
+    assert (job["state"], job["replayed"], job["rate"]) == ("done", 3, 500.0)
+    assert job["job"] in habus("dead", "jobs")[1]
+    assert json.loads(habus("dead", "jobs", "--json")[1])["replays"][0]["job"] == job["job"]
+    assert "It had ended already (done)" in habus("dead", "cancel", job["job"])[1]
+    _, out, _ = habus("audit")
+    assert [line.split()[4] for line in out.splitlines()[1:]] == [
+        *("replay_done", "replay_many", "export", "export"),
+    ]
+    [line, *_] = json.loads(habus("audit", "--json", "-n", "1")[1])["audit"]
+    assert (line["via"], line["count"]) == ("cli", 3)
+    newest, *_ = on_bus(environment, bury_all)
+    assert json.loads(habus("dead", "replay", newest, "--json")[1])["stream"] == "ha:inbox"
+    newest, *_ = on_bus(environment, bury_all)
+    assert "replay by" in habus("dead", "show", newest)[1]
+    out = habus("dead", "purge", newest, "--yes", "--json")[1]
+    assert json.loads(out) == {"count": 1, "purged": 1, "dry_run": False}
+
+
+def test_expired_letters_stay_where_they_are(habus, environment):
+    """A replay of many leaves them and says so; one by itself is refused; --force replays."""
+
+    async def expire(bus):
+        for number in range(2):
+            told = ("dead_reason", "outside_retention", "dead_stage", "store", "id", str(number))
+            await bus.command("XADD", bus.keys.dead, "*", *told)
+        return [letter.id for letter in await DeadLetters(bus).page(Filter(), 10)]
+
+    newest, _ = on_bus(environment, expire)
+    assert "2 are expired" in habus("dead", "replay", "--all", "--yes")[1]
+    code, _, err = habus("dead", "replay", newest)
+    assert code == 1
+    assert "retention" in err
+    assert habus("dead", "replay", "--all", "--yes", "--force")[1] == "Replayed 2.\n"
+
+
+def test_the_settings_from_a_terminal(habus):
+    """Each with its value and where it came from."""
+    assert "REDIS_URL" in habus("config")[1]
+    found = {one["name"]: one for one in json.loads(habus("config", "--json")[1])["settings"]}
+    assert found["REDIS_URL"]["origin"] == "environment"
+
+
 def test_many_letters_want_a_yes(habus, environment):
     """Without a terminal and without --yes nothing is replayed or purged, and the count is told."""
     for state in ("1", "2"):
@@ -392,7 +482,7 @@ def test_on_a_terminal_a_person_is_asked(habus, environment, monkeypatch):
     for state in ("1", "2"):
         habus("send", "-e", "sensor.a", "-s", state)
     on_bus(environment, bury_all)
-    monkeypatch.setattr(dead_letters, "AT_ONCE", 1)
+    monkeypatch.setattr(many, "AT_ONCE", 1)
     monkeypatch.setattr(Given, "isatty", lambda _: True)
     code, out, _ = habus("dead", "purge", "--all", given="n\n")
     assert code == 1

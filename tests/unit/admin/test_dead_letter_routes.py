@@ -151,7 +151,8 @@ async def test_a_purge_wants_the_count_that_was_seen(admin):
         return await admin.client.post(url, json=choice)
 
     assert (await purge(dry_run=True)).json()["count"] == 3
-    assert (await purge(stage="enrich")).status_code == 422
+    unsaid = await purge(stage="enrich")
+    assert (unsaid.status_code, unsaid.json()["error"]["details"]) == (409, {"count": 3})
     refused = await purge(filter={"stage": "enrich"}, expected_count=2)
     assert (refused.status_code, refused.json()["error"]["details"]) == (409, {"count": 3})
     assert (await purge(stagge="enrich", expected_count=3)).status_code == 422
@@ -177,7 +178,7 @@ async def test_many_are_put_back_by_a_job(admin):
     assert (counted.status_code, counted.json()["count"]) == (200, 4)
     refused = await admin.client.post(url, json={"expected_count": 3})
     assert (refused.status_code, refused.json()["error"]["details"]) == (409, {"count": 4})
-    for wrong in ({"rate": 0.01}, {"rate": -1}, {"stagge": "x"}, {"ids": ["x"]}):
+    for wrong in ({"rate": -1}, {"stagge": "x"}, {"ids": ["x"]}):
         assert (await admin.client.post(url, json=wrong)).status_code == 422, wrong
     assert (await admin.client.get(f"{API}/replays")).json()["replays"] == []
     started = await admin.client.post(url, json={"expected_count": 2, "ids": ids[:2]})
