@@ -74,8 +74,7 @@ class LedgerAnswer(BaseModel):
         description="On their way again, or never counted: somebody meddled with a stream."
     )
     corrected_s: int = Field(
-        description="When `lost` or `redelivered` last grew because the sum did not balance:"
-        " seconds since 1970; 0: never."
+        description="When `lost` or `redelivered` last grew: seconds since 1970; 0: never."
     )
     in_flight: int | None = Field(description="On their way; null when nobody can tell.")
     unaccounted: int | None = Field(description="What the sum misses: must be 0.")

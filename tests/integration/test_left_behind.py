@@ -267,6 +267,7 @@ async def test_pending_entries_that_were_deleted_are_counted_as_lost(bus, stop, 
     assert sizes == [1, 1]
     ledger = await balanced(bus)
     assert (ledger.lost, ledger.enriched, ledger.in_flight) == (2, 2, 2)
+    assert ledger.corrected_s > 0
     assert await pending(bus, KEYS.raw, ENRICH) == {}
 
 

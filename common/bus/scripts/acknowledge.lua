@@ -10,4 +10,7 @@ for from = 3, #ARGV, 1000 do
     + redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, from, math.min(from + 999, #ARGV)))
 end
 if acknowledged > 0 then redis.call('HINCRBY', KEYS[2], ARGV[2], acknowledged) end
+if acknowledged > 0 and ARGV[2] == 'lost' then
+  redis.call('HSET', KEYS[2], 'corrected_s', redis.call('TIME')[1])
+end
 return acknowledged

@@ -107,6 +107,17 @@ def test_unforeseen_exception(make, monkeypatch):
     assert 'raise ZeroDivisionError("nobody foresaw this")' in caught.value.detail["traceback"]
 
 
+def test_too_little_memory_buries_nobody(make, monkeypatch):
+    """Whose fault it is that memory runs out only deaths can tell: the worker ends."""
+
+    def step(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(chain, "STEPS", (step,))
+    with pytest.raises(MemoryError):
+        enrich(make.change("1"))
+
+
 def test_poison_of_a_step(make, monkeypatch):
     """A poison error of a step goes through as it is."""
 
