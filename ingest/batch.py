@@ -54,8 +54,11 @@ def unpacked(last: int, ms: int, events: bytes, letters: bytes | None) -> list[R
     Raises:
         msgspec.MsgspecError: When it is not what `packed` made.
     """
-    decoded = _decode_events(events)
-    of = _decode_letters(letters) if letters else {}
+    decoded = events_in(events)
+    try:
+        of = _decode_letters(letters) if letters else {}
+    except (UnicodeDecodeError, TypeError) as error:
+        raise msgspec.DecodeError(str(error)) from error
     return [
         Row(seq, ms, event, of.get(seq, _NO_LETTER))
         for seq, event in enumerate(decoded, last - len(decoded) + 1)
@@ -63,5 +66,12 @@ def unpacked(last: int, ms: int, events: bytes, letters: bytes | None) -> list[R
 
 
 def events_in(events: bytes) -> list[Event]:
-    """Unpack a batch's events alone."""
-    return _decode_events(events)
+    """Unpack a batch's events alone.
+
+    Raises:
+        msgspec.MsgspecError: When it is not what `packed` made.
+    """
+    try:
+        return _decode_events(events)
+    except (UnicodeDecodeError, TypeError) as error:  # TypeError: no bytes at all
+        raise msgspec.DecodeError(str(error)) from error

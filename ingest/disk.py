@@ -286,9 +286,15 @@ def translated() -> Iterator[None]:
             raise SpoolDamaged(message) from error
         if not isinstance(error, sqlite3.OperationalError):
             raise
+        if "Could not decode to UTF-8" in str(error):
+            message = f"the spool is damaged: {error}"
+            raise SpoolDamaged(message) from error
         message = f"the spool cannot be written: {error}; free space, or check INGEST_SPOOL_PATH"
         kind = DiskFull if code == sqlite3.SQLITE_FULL else SpoolUnavailable
         raise kind(message) from error
+    except UnicodeDecodeError as error:  # in a message of SQLite that quotes the file
+        message = f"the spool is damaged: {error}"
+        raise SpoolDamaged(message) from error
     except OSError as error:
         message = f"the spool cannot be written: {error}; free space, or check INGEST_SPOOL_PATH"
         kind = DiskFull if error.errno == errno.ENOSPC else SpoolUnavailable

@@ -193,7 +193,7 @@ class History:
         answer = await self._answer("get_config")
         try:
             config = _config.decode((answer and answer.result) or b"null")
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             config = None
         # A home that does not tell is taken as it is.
         return config is None or config.state == "RUNNING"

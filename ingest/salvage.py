@@ -76,11 +76,15 @@ def _batches(old: sqlite3.Connection) -> Iterator[Batch]:
         try:
             batch = old.execute(next_one, (last,)).fetchone()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            # Python's own errors, of a text that is no UTF-8, have no code.
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
                 return
             last, tried = last + 1, tried + 1
             continue
         if batch is None:
             return
+        if batch[0] <= last:  # a page that stands where another should
+            last, tried = last + 1, tried + 1
+            continue
         last, tried = batch[0], 0
         yield batch

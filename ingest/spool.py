@@ -218,10 +218,13 @@ class Spool:
 
     async def _read(self, seq: int, limit: int) -> list[Row]:
         rows: list[Row] = []
-        size = 0
+        size = last = 0
         found = self._disk.each("SELECT * FROM batch WHERE last > ? ORDER BY last", seq)
         with closing(found):
             for batch in found:
+                if batch[0] <= last:
+                    raise SpoolDamaged("the spool is damaged: its batches are not in order")
+                last = batch[0]
                 rows += (row for row in unpacked(*batch) if row.seq > seq)
                 size += len(batch[2])
                 if len(rows) >= limit or size > READ_AT_ONCE_BYTES:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from common.errors import SinkUnavailable
+from common.errors import MalformedEvent, SinkUnavailable
 from common.event import EPOCH, format_time
 from common.sink.line import MAX_US, MIN_US, NONE, OTHER, measurement_name, shortest, visible
 from common.sink.promise import StoredEvent
@@ -111,7 +111,7 @@ def stored_events(
     rows = _rows(series for result in reply.results for series in result.series)
     try:
         found = [shape(name, row) for name, row in rows]
-    except ValueError as error:
+    except (ValueError, MalformedEvent) as error:
         raise SinkUnavailable(f"InfluxDB answers the query with an odd time: {error}") from error
     found.sort(key=lambda event: event.time, reverse=newest_first)
     return found[:limit]

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from common.errors import PoisonError
 from common.event import LIVE, Event
 from common.registry import EMPTY
 from common.sink import line
+from enrich.chain import enrich
 from enrich.worker import outcomes_of
 from ingest.parse import parse
 from store.worker import points_of
@@ -62,7 +64,9 @@ class Strange:
         self._dice = dice
         self._mutator = Mutator(dice)
         texts = [text for text in event_texts("2024.3.3") if len(text) < 4_000]
-        self._events = [parse(text, "home", LIVE) for text in dice.sample(texts, 200)]
+        captured = [parse(text, "home", LIVE) for text in dice.sample(texts, 200)]
+        enriched = [enrich(event, EMPTY, _NOW, "1", time.perf_counter) for event in captured[:100]]
+        self._events = [*captured, *enriched, *enriched]
 
     def entry(self) -> list[bytes]:
         """Return the flat fields of one entry."""

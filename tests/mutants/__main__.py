@@ -15,11 +15,11 @@ from typing import Final
 
 import msgspec
 
-from tests.mutants import of_bus, of_ingest, of_store
+from tests.mutants import of_bus, of_gaps, of_ingest, of_store
 from tests.mutants.mutant import Mutant
 
 HOUSE: Final = Path(__file__).parents[2]
-MUTANTS: Final = (*of_ingest.MUTANTS, *of_bus.MUTANTS, *of_store.MUTANTS)
+MUTANTS: Final = (*of_ingest.MUTANTS, *of_gaps.MUTANTS, *of_bus.MUTANTS, *of_store.MUTANTS)
 LONGEST_S: Final = 90.0
 """Seconds in which a test must turn red: one that hangs tells nobody what is wrong."""
 

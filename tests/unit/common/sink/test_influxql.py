@@ -147,6 +147,7 @@ def test_nothing_found_is_an_empty_list():
         (b'{"results":[{"error":"database not found: x"}]}', "INFLUXDB_BUCKET"),
         (answer(series("sensor", ["soon", 1, None, True, "s"])), "odd time"),
         (answer(series("sensor", [None, 1, None, True, "s"])), "odd time"),
+        (answer(series("sensor", ["0001-01-01T00:00:00+14:00", 1, None, True, "s"])), "odd time"),
     ],
 )
 def test_what_is_no_answer_is_said(body, said):

@@ -1,0 +1,90 @@
+"""Mutants of what is fetched later: gaps, history, the watermark."""
+
+from tests.mutants.mutant import Mutant
+
+_BACKFILL = "tests/integration/test_backfill.py::"
+_GAP = "tests/unit/ingest/test_gap.py::"
+
+MUTANTS = (
+    Mutant(
+        "what was missed is not fetched",
+        "ingest/backfill.py",
+        "                await self._fill(span, subscribed, stop)\n",
+        "                await self._missing.close((), heard)\n",
+        (_BACKFILL + "test_what_happened_while_ingest_was_down_is_fetched_once",),
+    ),
+    Mutant(
+        "the watermark moves on before the gap is filled",
+        "ingest/spool.py",
+        "return max(self.live_until, live_until) if held is None else held",
+        "return max(self.live_until, live_until) if held != 0 else held",
+        (_BACKFILL + "test_the_watermark_stands_still_until_the_gap_is_filled",),
+    ),
+    Mutant(
+        "a gap that is being filled is forgotten by a restart",
+        "ingest/missing.py",
+        'self.span: Span | None = _span.decode(spool.fact(SPAN) or "null")',
+        "self.span: Span | None = None",
+        (_BACKFILL + "test_a_backfill_that_was_killed_goes_on",),
+    ),
+    Mutant(
+        "what the recorder commits late is not asked for again",
+        "ingest/backfill.py",
+        "for _ in range(SETTLINGS):",
+        "for _ in range(0):",
+        (_BACKFILL + "test_what_is_committed_late_comes_with_the_second_pass",),
+    ),
+    Mutant(
+        "history is asked for significant changes only",
+        "ingest/history.py",
+        "significant_changes_only=False",
+        "significant_changes_only=True",
+        (
+            "tests/unit/ingest/test_history.py::test_history_is_asked_for_every_row_and_for_no_row_twice",
+        ),
+    ),
+    Mutant(
+        "history is asked for the state at the start, too",
+        "ingest/history.py",
+        "include_start_time_state=False",
+        "include_start_time_state=True",
+        (
+            "tests/unit/ingest/test_history.py::test_history_is_asked_for_every_row_and_for_no_row_twice",
+        ),
+    ),
+    Mutant(
+        "the bounds of a question are taken as inclusive",
+        "ingest/gap.py",
+        "return time_of(start - 1), time_of(end)",
+        "return time_of(start), time_of(end)",
+        (_GAP + "test_bounds_are_exclusive",),
+    ),
+    Mutant(
+        "a history that fails leaves no gap",
+        "ingest/backfill.py",
+        "            span = span.without(*reply.failed)\n",
+        "",
+        (_BACKFILL + "test_a_history_that_fails_is_a_gap_in_the_end",),
+    ),
+    Mutant(
+        "a gap that stays is not kept",
+        "ingest/backfill.py",
+        "kept = () if span.is_first else gaps",
+        "kept = ()",
+        (_BACKFILL + "test_an_entity_that_is_not_recorded_is_a_gap_of_its_own",),
+    ),
+    Mutant(
+        "an entity that is not recorded is no gap",
+        "ingest/backfill.py",
+        "            and entity_id not in found.confirmed\n",
+        "            and not at\n",
+        (_BACKFILL + "test_an_entity_that_is_not_recorded_is_a_gap_of_its_own",),
+    ),
+    Mutant(
+        "an entity that vanished without a trace is no gap",
+        "ingest/gap.py",
+        "((NOT_RECORDED, unseen), (REMOVED, gone))",
+        "((NOT_RECORDED, unseen), (REMOVED, ()))",
+        (_GAP + "test_what_left_no_trace_stays_missing",),
+    ),
+)
