@@ -61,7 +61,7 @@ MUTANTS = (
     ),
     Mutant(
         "a history that fails leaves no gap",
-        "ingest/backfill.py",
+        "ingest/fetch.py",
         "            span = span.without(*reply.failed)\n",
         "",
         (_BACKFILL + "test_a_history_that_fails_is_a_gap_in_the_end",),
@@ -75,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         "an entity that is not recorded is no gap",
-        "ingest/backfill.py",
+        "ingest/fetch.py",
         "            and entity_id not in found.confirmed\n",
         "            and not at\n",
         (_BACKFILL + "test_an_entity_that_is_not_recorded_is_a_gap_of_its_own",),
