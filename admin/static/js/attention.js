@@ -13,6 +13,8 @@ const REMEDY = {
   influxdb: "Nothing is lost: events wait in Redis. Check that it runs, and INFLUXDB_URL and INFLUXDB_TOKEN.",
 };
 
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+
 /** Every problem: {how, cause, remedy, link: [address, text]}. */
 export function problems({ health, ledger, streams }) {
   const found = [];
@@ -49,7 +51,7 @@ export function problems({ health, ledger, streams }) {
   }
   for (const warning of health.warnings ?? []) {
     const [cause, ...advice] = warning.split("; ");
-    add("warn", `${cause[0].toUpperCase()}${cause.slice(1)}.`, advice.length ? `${advice.join("; ")}.` : "");
+    add("warn", sentence(cause), advice.length ? sentence(advice.join("; ")) : "");
   }
   const hours = streams?.hours_left ?? null;
   if (hours !== null && hours < SHORT_H) {

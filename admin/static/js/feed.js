@@ -36,9 +36,18 @@ export function follow(wanted, heard, told) {
     }
   }
 
+  // Browsers open six connections to a host: a page that nobody sees shall not hold one of them.
+  const seen = () => {
+    clearTimeout(timer);
+    source.close();
+    if (!document.hidden) open();
+  };
+
   open();
+  document.addEventListener("visibilitychange", seen);
   return () => {
     over = true;
+    document.removeEventListener("visibilitychange", seen);
     clearTimeout(timer);
     source.close();
   };

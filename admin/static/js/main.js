@@ -28,6 +28,7 @@ const BELOW = { event: "live", letter: "dead", jobs: "dead", entity: "entities",
 export const context = { readOnly: false };
 
 let leave = () => {};
+let turns = 0;
 
 function drawNav() {
   const item = ([name, { title, often }]) =>
@@ -54,6 +55,7 @@ async function go() {
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name = "", ...rest] = path.split("/").map((part) => decodeURIComponent(part));
   const wanted = name || "overview";
+  const turn = (turns += 1);
   leave();
   leave = () => {};
   const main = byId("main");
@@ -65,9 +67,14 @@ async function go() {
   const place = element("div", { "data-ready": "" });
   try {
     const page = await import(`./pages/${wanted}.js`);
+    // Who has gone on to another page meanwhile does not want this one any more.
+    if (turn !== turns) return;
     fill(main, place);
-    leave = (await page.show(place, { rest, search: new URLSearchParams(search), context })) ?? leave;
+    const left = (await page.show(place, { rest, search: new URLSearchParams(search), context })) ?? leave;
+    if (turn !== turns) return left();
+    leave = left;
   } catch (error) {
+    if (turn !== turns) return;
     fill(main, element("h1", {}, "This page cannot be shown"), element("p", {}, error.message));
   }
   const heading = main.querySelector("h1");
@@ -86,7 +93,7 @@ async function look() {
 }
 
 function say(how, text) {
-  if (byId("state").textContent.endsWith(text)) return;
+  if (byId("state").textContent.endsWith(` ${text}`)) return;
   fill(byId("state"), badge(how, text));
 }
 

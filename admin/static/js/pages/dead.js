@@ -66,11 +66,11 @@ export async function show(place, { search, context }) {
     return [
       ...(context.readOnly ? [] : [{ name: "Select", value: box }]),
       { name: "Event", value: what, class: "wide" },
-      { name: "Reason", value: (one) => one.reason, class: "nowrap" },
+      { name: "Reason", value: (one) => one.reason, class: "desk" },
       { name: "Error", value: (one) => one.error.slice(0, 200), class: "wide" },
-      { name: "Stage", value: (one) => one.stage },
+      { name: "Stage", value: (one) => one.stage, class: "desk" },
       { name: "Buried", value: (one) => ago(one.at), class: "nowrap" },
-      { name: "Replays", value: (one) => number(one.replays ?? Number(one.event?.replays ?? 0)), number: true },
+      { name: "Replays", value: (one) => number(one.replays ?? Number(one.event?.replays ?? 0)), number: true, class: "desk" },
     ];
   }
 
@@ -106,6 +106,8 @@ export async function show(place, { search, context }) {
   }
 
   async function load(cursor) {
+    // Who has gone to another page by now wants to stay there.
+    if (!location.hash.startsWith("#/dead")) return;
     const filter = wanted();
     history.replaceState(null, "", `#/dead${query(filter)}`);
     try {

@@ -12,10 +12,10 @@ const state = (one) =>
 const COLUMNS = [
   { name: "Entity", value: (one) => element("a", { href: `#/entity/${encodeURIComponent(one.entity_id)}` }, one.entity_id), class: "wide" },
   { name: "State", value: state, class: "nowrap" },
-  { name: "Name", value: (one) => one.friendly_name },
+  { name: "Name", value: (one) => one.friendly_name, class: "desk" },
   { name: "Area", value: (one) => one.area },
-  { name: "Device", value: (one) => one.device },
-  { name: "Integration", value: (one) => one.integration },
+  { name: "Device", value: (one) => one.device, class: "desk" },
+  { name: "Integration", value: (one) => one.integration, class: "desk" },
   { name: "Last seen", value: (one) => one.last_seen && ago(one.last_seen), class: "nowrap" },
 ];
 

@@ -29,7 +29,7 @@ function card(stage, worker) {
   return element(
     "li",
     {},
-    element("h3", {}, `${stage} · ${worker.name} `, badge(isLate ? "warn" : "good", isLate ? "late" : "alive")),
+    element("h2", {}, `${stage} · ${worker.name} `, badge(isLate ? "warn" : "good", isLate ? "late" : "alive")),
     facts(worker),
     element("div", { class: "space" }, dependencies),
     worker.last_error && element("p", { class: "bad" }, `Last error: ${worker.last_error}`),
@@ -37,7 +37,7 @@ function card(stage, worker) {
 }
 
 const absent = (stage, service) =>
-  element("li", {}, element("h3", {}, `${stage} `, badge(HOW[service.status], service.status)), element("p", { class: "muted" }, "No worker says anything."));
+  element("li", {}, element("h2", {}, `${stage} `, badge(HOW[service.status], service.status)), element("p", { class: "muted" }, "No worker says anything."));
 
 export function show(place) {
   const body = element("div");
