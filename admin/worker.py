@@ -90,6 +90,6 @@ async def keep_examining(desk: Desk, stop: asyncio.Event) -> None:
             found = weaknesses(await describe(desk.bus))
             for weakness in found:
                 if weakness not in (desk.weaknesses or ()):
-                    log.warning(str(weakness))
+                    (log.warning if weakness.is_wrong else log.info)(str(weakness))
             desk.weaknesses = found
         await pause(stop, EXAMINE_EVERY_S)
