@@ -202,7 +202,7 @@ class Pipeline:
         self.bus: Bus = await opening.enter_async_context(connect(self.redis.url, Keys()))
         for worker in self.workers.values():
             worker.start()
-        await self._wait(self._is_subscribed, "ingest to subscribe")
+        await self.subscribed()
         await self._wait(self.is_idle, "the first states to be stored")
         self.account.read_on()
         assert self.account.points, "no state of the snapshot was stored"
@@ -364,6 +364,10 @@ class Pipeline:
             return await self.stored() > before + 20
 
         await self._wait(flows, "events to flow")
+
+    async def subscribed(self) -> None:
+        """Wait until the simulated home has somebody to tell."""
+        await self._wait(self._is_subscribed, "ingest to subscribe")
 
     async def stop_flow(self) -> None:
         """Let nothing happen any more, and everything that happened be written to the socket."""
