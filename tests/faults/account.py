@@ -24,6 +24,27 @@ class Change:
     sent: bool
 
 
+@dataclass(frozen=True)
+class Gap:
+    """A time of which habus says that it misses events.
+
+    Attributes:
+        start, end: Microseconds since 1970.
+        entities: Of which; None: of all.
+    """
+
+    start: int
+    end: int
+    entities: frozenset[str] | None
+
+    def holds(self, key: Key) -> bool:
+        """Whether a change lies in it."""
+        us, entity_id = key
+        return self.start <= us <= self.end and (
+            self.entities is None or entity_id in self.entities
+        )
+
+
 @dataclass
 class Point:
     """What stands for one change: by series, the fields; and how often it was written."""
@@ -58,6 +79,12 @@ class Account:
         self.owed: set[Key] = set()
         self.filtered: set[Key] = set()
         self.wrong: list[str] = []
+        self.gaps: list[Gap] = []
+        """What habus says that it could not get."""
+        self.gap_points: set[tuple[str, int]] = set()
+        """The same in the sink: tags and time."""
+        self.excused: Callable[[str], bool] = lambda entity_id: "unrecorded" in entity_id
+        """Of which entities changes may be missing in a gap: history truly has not got them."""
         self.strangers: set[Key] = set()
         """What the home never did and may stand all the same: what rubbish looked like."""
         self.taken: set[Key] = set()
@@ -76,7 +103,12 @@ class Account:
     @property
     def missing(self) -> set[Key]:
         """What is owed, was not taken away, and does not stand in the sink."""
-        return self.owed - self.points.keys() - self.taken
+        missing = self.owed - self.points.keys() - self.taken
+        return {key for key in missing if not self.is_told(key)}
+
+    def is_told(self, key: Key) -> bool:
+        """Whether a change lies in a gap that habus tells of, and cannot be had."""
+        return self.excused(key[1]) and any(gap.holds(key) for gap in self.gaps)
 
     @property
     def last_n(self) -> int:
@@ -162,6 +194,9 @@ class Account:
     def _written(
         self, measurement: str, tags: Mapping[str, str], ns: int, fields: Mapping[str, object]
     ) -> None:
+        if measurement == "habus_gap":
+            self.gap_points.add((json.dumps(tags, sort_keys=True), ns))
+            return
         if "entity_id" not in tags:  # not an event of ours
             return
         key = (ns // 1000, tags["entity_id"])
