@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.faults.fault import survive
-from tests.faults.pipeline import ROOT, Pipeline
+from tests.faults.pipeline import ROOT, Outcome, Pipeline
 
 SEED = int(os.environ.get("FAULT_SEED") or SystemRandom().randrange(2**31))
 """Of every pipeline of this run."""
@@ -43,8 +43,14 @@ class Ground:
         finally:
             broken = {"stopped": ["by an exception"]} if outcome is None else outcome.broken
             _records.append(
-                {"id": fault.id, "name": fault.name, "survived": not broken, "seed": SEED}
-                | ({} if outcome is None else asdict(outcome))
+                {
+                    "id": fault.id,
+                    "name": fault.name,
+                    "kind": fault.inject.__module__.rpartition(".")[2],
+                    "survived": not broken,
+                    "seed": SEED,
+                    **asdict(outcome or Outcome()),
+                }
             )
             if broken:
                 await self.clear()

@@ -162,7 +162,10 @@ class Pipeline:
         self.account = Account(
             folder / "oracle",
             folder / "points.db",
-            lambda entity_id: entity_id.startswith(FILTERED_DOMAIN + "."),
+            lambda entity_id: (
+                entity_id.startswith(FILTERED_DOMAIN + ".")
+                or entity_id == dict(setup.settings).get("HA_EXCLUDE_ENTITIES")
+            ),
             lambda entity_id: setup.owes_history and "unrecorded" not in entity_id,
         )
 
@@ -423,12 +426,15 @@ class Pipeline:
         states = [state for pulse in pulses for state in pulse.dependencies.values()]
         return len(names) >= len(self.workers) and all(state == "up" for state in states)
 
-    async def settled(self, until_n: int, ended: float) -> tuple[float, list[str]]:
+    async def settled(
+        self, until_n: int, ended: float, *, only_until: bool = False
+    ) -> tuple[float, list[str]]:
         """Wait until all that happened is stored or buried, and nothing is in flight.
 
         Args:
             until_n: Number of the last change before the fault's end.
             ended: When the fault ended, on the monotonic clock.
+            only_until: Do not wait for what happened after these changes.
 
         Returns:
             Seconds after the end when the first `until_n` changes were settled; what did not
@@ -445,6 +451,8 @@ class Pipeline:
             missing = self.account.missing - dead
             if not recovery_s and not missing & self.account.owed_until(until_n):
                 recovery_s = time.monotonic() - ended
+            if recovery_s and only_until:
+                return recovery_s, []
             waits = [] if recovery_s else ["what happened before the end is not all settled"]
             if missing:
                 waits.append(f"{len(missing)} of all are not settled")

@@ -10,7 +10,8 @@ from tests.faults.pipeline import Setup
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 
-BACKUPS = Setup(meddled=True)
+BACKUPS = Setup(meddled=True, settings=(("HA_EXCLUDE_ENTITIES", "sensor.huge_attributes"),))
+"""Home Assistant does not record attributes above 16 kB; F74c is about them."""
 
 
 @fault("F09", "enrich, store and Redis are restarted 20 times in random order")
@@ -51,6 +52,21 @@ async def everything_restarted(pipeline):
 
 @fault("F74", "the spool comes back from a backup, older than the stream", BACKUPS)
 async def spool_from_backup(pipeline):
+    return await restored(pipeline)
+
+
+@fault(
+    "F74c",
+    "the same, and an entity had changed whose attributes are too large for history",
+    Setup(meddled=True),
+    "history gives the event without its name, a tag: it stands a second time, in another series",
+)
+async def large_attributes_from_backup(pipeline):
+    return await restored(pipeline, changes=600)
+
+
+async def restored(pipeline, changes=0):
+    """Put a spool of some seconds before in place of the right one."""
     spool, backup = pipeline.folder / "spool", pipeline.folder / "backup"
     ingest = pipeline.workers["ingest"]
     await pipeline.drained()
@@ -60,6 +76,7 @@ async def spool_from_backup(pipeline):
     ingest.start()
     await pipeline.subscribed()
     await pipeline.flow()
+    await pipeline.home("change", count=changes)
     await pipeline.lives(0.5, 1.0)
     await pipeline.drained()
     ingest.ask_to_stop()
