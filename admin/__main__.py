@@ -75,7 +75,8 @@ async def main(
                 if settings.alert_webhook_url:
                     tasks.create_task(alert(desk, settings, stop))
                 tasks.create_task(desk.runner.keep_running(stop))
-                tasks.create_task(keep_retained(desk.letters, settings.dead_retention_days, stop))
+                days = settings.dead_retention_days
+                tasks.create_task(keep_retained(desk.letters, days, stop, desk.foresee))
                 await serve(app, listener, stop)
                 stop.set()
 

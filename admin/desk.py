@@ -16,6 +16,7 @@ from admin.effective import Setting
 from admin.jobs import Runner
 from admin.live import Live
 from admin.rates import Rates
+from admin.retention import FOR_EVER, Fate
 from admin.who import habus_itself
 from common import __version__
 from common.bus import Audit, Backfills, Bus, DeadLetters, Filter, Replays, StreamInfo, Streams
@@ -62,6 +63,7 @@ class Desk:
         read_only: Whether nothing may be changed.
         settings: What counts in this process.
         retention_days: Days that dead letters stay; 0: for ever.
+        fate: Which of them go soon, as it was lately.
         rates: How fast events flow.
         weaknesses: With which settings Redis may lose what it has; None while nobody has looked.
         live: The streams as they pass.
@@ -78,6 +80,7 @@ class Desk:
     read_only: bool = False
     settings: Sequence[Setting] = ()
     retention_days: float = 0
+    fate: Fate = FOR_EVER
     rates: Rates = field(default_factory=Rates)
     weaknesses: Sequence[Weakness] | None = None
     letters: DeadLetters = field(init=False)
@@ -108,7 +111,7 @@ class Desk:
     async def health(self, stage: str | None = None) -> health.Health:
         """Judge the pipeline, or one stage; also while Redis is away."""
         pulses, error = await self._pulses()
-        signs = health.Signs(error, self.weaknesses or (), self.rates.latest)
+        signs = health.Signs(error, self.weaknesses or (), self.rates.latest, self.fate.in_words)
         now = datetime.now(UTC)
         if stage is not None:
             return health.one_stage(stage, pulses, signs, now, version=__version__)
@@ -170,6 +173,10 @@ class Desk:
         from admin.preview import preview  # noqa: PLC0415 - memory for those only who ask
 
         return preview(event, await self.registry(), self.sink, enriched=enriched)
+
+    def foresee(self, fate: Fate) -> None:
+        """Be told which dead letters go soon."""
+        self.fate = fate
 
     def now(self) -> str:
         """The time, ISO 8601 in UTC."""

@@ -114,11 +114,13 @@ class Signs(msgspec.Struct, frozen=True):
         redis_error: Why Redis does not answer; None when it does.
         weaknesses: With which settings it may lose what it has.
         ledger: Where every event was lately; None while nobody has looked.
+        notes: What else a person should know, in words.
     """
 
     redis_error: str | None = None
     weaknesses: Sequence[Weakness] = ()
     ledger: Ledger | None = None
+    notes: Sequence[str] = ()
 
 
 def judge(  # noqa: PLR0913 - what it judges, and what it says of itself
@@ -168,7 +170,7 @@ def judge(  # noqa: PLR0913 - what it judges, and what it says of itself
         uptime=round(uptime, 1),
         dependencies=dependencies,
         services=services,
-        warnings=[*missed, *dependencies["redis"].warnings],
+        warnings=[*missed, *signs.notes, *dependencies["redis"].warnings],
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -39,6 +40,22 @@ class Fate(msgspec.Struct, frozen=True):
     going: int = 0
     next_at: str | None = None
 
+    @property
+    def in_words(self) -> tuple[str, ...]:
+        """The warning for a person; none while nothing goes soon."""
+        if not self.going:
+            return ()
+        soon = min(SOON_DAYS, self.days)
+        text = (
+            f"{self.going} dead letters are deleted within {soon:g} days, the first at"
+            f" {self.next_at}: DEAD_RETENTION_DAYS is {self.days:g}; replay or export them"
+        )
+        return (text,)
+
+
+FOR_EVER: Final = Fate(0)
+"""Nothing goes."""
+
 
 async def fate(letters: DeadLetters, days: float, now_us: int) -> Fate:
     """Say which letters go soon.
@@ -52,7 +69,7 @@ async def fate(letters: DeadLetters, days: float, now_us: int) -> Fate:
         BusUnavailable: When Redis does not answer.
     """
     if not days:
-        return Fate(0)
+        return FOR_EVER
     table = await letters.index.fresh()
     soon = max(0, now_us - round((days - min(SOON_DAYS, days)) * DAY_US))
     oldest = next(table.ids(Filter()), None)
@@ -76,8 +93,20 @@ async def expire(letters: DeadLetters, days: float, now_us: int) -> int:
     return await letters.purge(ids, deed)
 
 
-async def keep_retained(letters: DeadLetters, days: float, stop: asyncio.Event) -> None:
-    """Delete what is too old again and again until `stop` is set, and say long before."""
+async def keep_retained(
+    letters: DeadLetters,
+    days: float,
+    stop: asyncio.Event,
+    told: Callable[[Fate], None] = lambda _: None,
+) -> None:
+    """Delete what is too old again and again until `stop` is set, and say long before.
+
+    Args:
+        letters: The letters.
+        days: Days that they stay; 0: for ever, and nothing is done.
+        stop: Ends it.
+        told: Is told what goes soon.
+    """
     warned_at = -float("inf")
     while days and not stop.is_set():
         with suppress(BusUnavailable):
@@ -85,7 +114,8 @@ async def keep_retained(letters: DeadLetters, days: float, stop: asyncio.Event) 
             if gone := await expire(letters, days, now_us):
                 log.warning("Deleted dead letters, as DEAD_RETENTION_DAYS says", count=gone)
             ahead = await fate(letters, days, now_us)
+            told(ahead)
             if ahead.going and time.monotonic() - warned_at > DAY_US / 1e6:
                 warned_at = time.monotonic()
-                log.warning("Dead letters go soon", count=ahead.going, first_at=ahead.next_at)
+                log.warning(" ".join(ahead.in_words))
         await pause(stop, EVERY_S)

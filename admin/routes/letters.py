@@ -177,9 +177,8 @@ class Choice(LetterFilter):
         default=None, max_length=10_000, description="Only these.", examples=[None]
     )
     dry_run: bool = Field(default=False, strict=True, description="Only count them.")
-    expected_count: Annotated[int, BeforeValidator(_number)] | None = Field(
+    expected_count: Annotated[int, Field(ge=0), BeforeValidator(_number)] | None = Field(
         default=None,
-        ge=0,
         description="409 when another number matches.",
         examples=[None],
     )

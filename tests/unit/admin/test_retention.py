@@ -46,6 +46,7 @@ async def test_what_goes_soon_is_known_before(letters):
     assert (await fate(letters, 5, NOW_US)).going == 10
     await letters.purge(await letters.ids(Filter()))
     assert await fate(letters, 5, NOW_US) == Fate(5)
+    assert Fate(5).in_words == ()
 
 
 async def test_it_goes_on_by_itself(admin, letters):
@@ -56,11 +57,15 @@ async def test_it_goes_on_by_itself(admin, letters):
     await admin.bus.command("DEL", admin.bus.keys.dead)
     for ms in old:
         await admin.bus.command("XADD", admin.bus.keys.dead, f"{ms}-0", "dead_reason", "x")
-    keeping = asyncio.create_task(keep_retained(letters, 3, stop))
+    desk = admin.app.state.desk
+    keeping = asyncio.create_task(keep_retained(letters, 3, stop, desk.foresee))
 
     async def one_is_left():
         return await admin.bus.command("XLEN", admin.bus.keys.dead) == 1
 
     await until(one_is_left, what="the deletion")
+    await until(lambda: desk.fate.going, what="the warning")
+    [warning] = (await desk.health()).warnings
+    assert warning.startswith("1 dead letters are deleted within 3 days, the first at ")
     stop.set()
     await keeping
