@@ -70,11 +70,14 @@ class BackfillList(BaseModel):
     backfills: list[BackfillState]
 
 
-@router.post("", operation_id="askForBackfill", status_code=202, responses=failures(413, 503))
+@router.post("", operation_id="askForBackfill", status_code=202, responses=failures(409, 413, 503))
 async def ask(desk: TheDesk, request: Request, wanted: Wanted) -> BackfillState:
-    """Ask ingest to fetch a time from history; it begins within seconds, while it is connected."""
+    """Ask ingest to fetch a time from history; it begins within seconds, while it is connected.
+
+    409 when `to` is not later than `from`.
+    """
     if wanted.end <= wanted.start:
-        raise Refusal(422, "to: must be later than from")
+        raise Refusal(409, "to: must be later than from", code="EMPTY_TIME")
     job = await desk.backfills.ask(
         format_time(wanted.start), format_time(wanted.end), wanted.entities, desk.now()
     )

@@ -397,8 +397,9 @@ async def test_a_backfill_can_be_asked_for_looked_at_and_taken_back(admin):
     assert (await admin.client.get(f"{API}/backfills/{job['id']}")).json() == job
     assert (await admin.client.delete(f"{API}/backfills/{job['id']}")).json() == job
     assert (await admin.client.delete(f"{API}/backfills/{job['id']}")).status_code == 404
+    refused = await admin.client.post(f"{API}/backfills", json={**wanted, "to": TIME})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "EMPTY_TIME")
     for odd in (
-        {**wanted, "to": TIME},
         {**wanted, "from": "yesterday"},
         {**wanted, "entities": ["kitchen"]},
         {**wanted, "more": 1},
