@@ -45,6 +45,10 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
         dependencies: Name → `up` or `down`, and the error where it is down.
         last_error: The last error it met; empty when none.
         spool: Of ingest: identity of the spool it has open.
+        spool_unsent: Of ingest: events that wait in the spool.
+        spool_bytes: Of ingest: what the spool's events take on the disk.
+        spool_free_bytes: Of ingest: bytes that are free there.
+        spool_event_bytes: Of ingest: what one event takes there on average.
     """
 
     stage: str
@@ -60,6 +64,10 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     dependencies: dict[str, str] = {}
     last_error: str = ""
     spool: str = ""
+    spool_unsent: int = 0
+    spool_bytes: int = 0
+    spool_free_bytes: int = 0
+    spool_event_bytes: int = 0
 
 
 class Heartbeat:
@@ -101,6 +109,10 @@ class Heartbeat:
         self._dependencies[name] = UP if error is None else f"{DOWN}: {text}"
         if error is not None:
             self._last_error = f"{_now()} {text}"
+
+    def tell(self, **fields: int) -> None:
+        """Set more fields of the heartbeats to come."""
+        self._extra |= {name: str(value) for name, value in fields.items()}
 
     async def keep_beating(self, stop: asyncio.Event) -> None:
         """Beat every `EVERY_S` seconds until `stop` is set, then be gone at once."""
@@ -161,6 +173,10 @@ def _pulse(key: str, fields: Mapping[str, bytes]) -> Pulse:
         dependencies=_decoded(fields.get("dependencies"), dict[str, str]),
         last_error=text.get("last_error", ""),
         spool=text.get("spool", ""),
+        spool_unsent=number(fields.get("spool_unsent")),
+        spool_bytes=number(fields.get("spool_bytes")),
+        spool_free_bytes=number(fields.get("spool_free_bytes")),
+        spool_event_bytes=number(fields.get("spool_event_bytes")),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 
 @contextmanager
@@ -25,10 +26,30 @@ def slot(stage: str, name: str, *pipeline: str) -> Iterator[str]:
     key = hashlib.sha256("\0".join((stage, name, *pipeline)).encode()).hexdigest()[:16]
     for number in count(1):
         path = Path(tempfile.gettempdir()) / f"habus-{os.getuid()}-{stage}-{key}-{number}.lock"
-        with path.open("w") as lock:
+        while (lock := _locked(path)) and not _is_same(lock, path):
+            lock.close()  # its last holder removed it meanwhile
+        if lock is None:
+            continue
+        with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield name if number == 1 else f"{name}-{number}"
-            return
+                yield name if number == 1 else f"{name}-{number}"
+            finally:
+                path.unlink(missing_ok=True)  # while it is still locked
+        return
+
+
+def _locked(path: Path) -> IO[str] | None:
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _is_same(lock: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

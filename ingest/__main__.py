@@ -70,6 +70,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
                     captured_all,
                 )
             )
+            tasks.create_task(delivery.keep_telling(captured_all))
             telling = tasks.create_task(missing.keep_telling(captured_all))
             publishing = tasks.create_task(publisher.keep_publishing(captured_all))
             sending = tasks.create_task(_send(delivery, publisher, captured_all))

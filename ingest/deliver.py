@@ -2,18 +2,32 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
 from common.bus import INGEST, Bus, RawStream, Tally
-from common.errors import BusUnavailable, SpoolInUse
+from common.bus.trim import share_of_memory, trim
+from common.errors import BusUnavailable, SpoolInUse, SpoolUnavailable
 from common.heartbeat import Heartbeat, read_pulses
-from common.lifecycle import patiently, pause
-from common.logs import logger
+from common.lifecycle import Stopped, patiently, pause
+from common.logs import OncePerMinute, logger
 from ingest.spool import Spool
 
 APPENDED_AT_ONCE: Final = 500
 """Most events in one script: Redis serves nobody else while it runs."""
+
+HOLD_AT: Final = 0.60
+"""Share of `maxmemory` at which ingest stops: what is left is for `enrich` and `store` to drain."""
+
+GO_ON_BELOW: Final = 0.55
+"""Share below which it goes on."""
+
+LOOK_EVERY_S: Final = 1.0
+"""Seconds between two looks at Redis' memory, and while it is full."""
+
+TELL_EVERY_S: Final = 5.0
+"""Seconds between two looks at the size of the spool."""
 
 TRIM_EVERY_S: Final = 30.0
 """Seconds between two looks for rows of the spool that may go."""
@@ -37,6 +51,8 @@ class Delivery:
         self._rival_beats: set[str] = set()
         self._heartbeat = heartbeat
         self._latency = heartbeat.latency("spooled_to_raw")
+        self._look_again = 0.0
+        self._warn = OncePerMinute(log.warning)
         self._sent = 0
         self._opened_with: Tally | None = spool.tally
 
@@ -45,7 +61,7 @@ class Delivery:
 
         Raises:
             SpoolInUse: When another spool writes the stream.
-            Stopped: When `stop` is set while Redis is away; the rest stays in the spool.
+            Stopped: When `stop` is set while Redis is away or full; the rest stays in the spool.
         """
         while True:
             self._sent = await patiently(self._resume, stop, "Redis", self._redis)
@@ -62,9 +78,47 @@ class Delivery:
         """Delete rows of the spool that were sent long ago, until `stop` is set."""
         while not stop.is_set():
             older_than_ms = int((time.time() - retention_s) * 1000)
-            trim = partial(self._spool.trim, self._sent, older_than_ms, max_bytes)
-            await patiently(trim, stop, "the disk")
+            trim_spool = partial(self._spool.trim, self._sent, older_than_ms, max_bytes)
+            await patiently(trim_spool, stop, "the disk")
             await pause(stop, TRIM_EVERY_S)
+
+    async def keep_telling(self, stop: asyncio.Event) -> None:
+        """Tell by heartbeat how large the spool is, and whether its file was damaged."""
+        damage: SpoolUnavailable | None = None
+        while not stop.is_set():
+            with suppress(SpoolUnavailable):
+                self._heartbeat.tell(**self._spool.measures())
+            if self._spool.damage is not damage:
+                damage = self._spool.damage
+                self._heartbeat.dependency("spool", damage)
+                self._heartbeat.dependency("spool", None)  # it was mended; `last_error` stays
+            await pause(stop, TELL_EVERY_S)
+
+    async def _wait_for_room(self, stop: asyncio.Event) -> None:
+        """Return when Redis has room: events wait in the spool, which has more of it.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+            Stopped: When `stop` is set while Redis is full; the rest stays in the spool.
+        """
+        if time.monotonic() < self._look_again:
+            return
+        limit, share = HOLD_AT, await share_of_memory(self._bus)
+        while share >= limit:
+            limit = GO_ON_BELOW
+            error = BusUnavailable(f"Redis is {share:.0%} full: events wait in the spool")
+            self._redis(error)
+            self._warn("full", str(error))
+            if stop.is_set():
+                raise Stopped(str(error))
+            await pause(stop, LOOK_EVERY_S)
+            keys = self._bus.keys
+            for stream in (keys.raw, keys.inbox, keys.enriched):  # what everyone acknowledged
+                await trim(self._bus, stream, 0.0)
+            share = await share_of_memory(self._bus)
+        if limit == GO_ON_BELOW:
+            self._redis(None)
+        self._look_again = time.monotonic() + LOOK_EVERY_S
 
     async def _resume(self) -> int:
         """Ask the stream how far it is; return the number of the row it belongs to."""
@@ -130,6 +184,8 @@ class Delivery:
             while True:
                 rows = await self._spool.after(self._sent, APPENDED_AT_ONCE)
                 tally = self._spool.tally
+                if rows:
+                    await self._wait_for_room(stop)
                 if rows or tally != told:  # what a rule leaves out is counted, but has no row
                     await self._raw.append(rows, tally)
                     now_ms = time.time_ns() // 1_000_000

@@ -207,28 +207,42 @@ class Disk:
         with translated():
             return shutil.disk_usage(self._path.parent).free
 
-    def keep_ballast(self) -> None:
+    def keep_ballast(self, *, when_free_bytes: int = 4 * BALLAST_BYTES) -> None:
         """Keep a file that can be given up when the disk is full: making room takes room."""
-        with suppress(OSError):
-            if not self._ballast.exists() and self.free_bytes() > 4 * BALLAST_BYTES:
+        with suppress(OSError, SpoolUnavailable):
+            kept = self._ballast.stat().st_size if self._ballast.exists() else 0
+            if kept < BALLAST_BYTES and self.free_bytes() >= when_free_bytes:
                 # Random: file systems that compress would keep nothing of zeros.
                 self._ballast.write_bytes(os.urandom(BALLAST_BYTES))
 
-    async def drop_ballast(self) -> None:
-        """Give the ballast up, and let the log be used from its start again.
+    @asynccontextmanager
+    async def without_ballast(self) -> AsyncIterator[None]:
+        """Around what makes room: meanwhile the ballast is given up, to be taken again at once.
+
+        Without it what was sent could not be deleted: that is written to the log first.
 
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
+        had_one = self._ballast.exists()
         with translated():
             self._ballast.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            if had_one:
+                self.keep_ballast(when_free_bytes=0)
+
+    async def use_log_again(self) -> None:
+        """Let the log be written from its start again.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        checkpoint = "PRAGMA wal_checkpoint(RESTART)"
         async with self._writing:
-            if not self._is_open:
-                self._connect()
             with translated():
-                await self.in_thread(
-                    lambda: self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                )
+                await self.in_thread(lambda: self.writer.execute(checkpoint).fetchall())
 
     def close(self) -> None:
         """Let go of the file, when the thread is done with it."""

@@ -47,6 +47,9 @@ OVERLAP_MS: Final = 120_000
 DELETED_AT_ONCE: Final = 2_000
 """Most events deleted in one transaction: the next event waits for it."""
 
+FREED_AT_ONCE: Final = 50
+"""Events deleted in one transaction while the disk is full: its log must fit into the ballast."""
+
 _NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 HELD: Final = "held"
 """Fact: the time at which `complete_until` stands still; absent where it moves on."""
@@ -250,9 +253,13 @@ class Spool:
         return await to_its_end(call())
 
     async def _make_room(self) -> None:
-        """Give up the ballast and everything that was sent: SQLite uses its pages again."""
-        await self._disk.drop_ballast()
-        await self._trim(self.sent, 0, 0)
+        """Delete everything that was sent: SQLite uses its pages again."""
+        [(first,)] = self._disk.ask("SELECT coalesce(min(last), 0) FROM batch")
+        if first <= min(self.sent, self._last_seq - 1):
+            async with self._disk.without_ballast():
+                for until in range(first, self.sent + FREED_AT_ONCE, FREED_AT_ONCE):
+                    await self._trim(min(until, self.sent), 0, 0)
+                    await self._disk.use_log_again()
 
     async def _begin_anew(self, error: Exception) -> None:
         await self._disk.begin_anew(error)
@@ -268,6 +275,22 @@ class Spool:
                     key = (row.event.time, row.event.id)
                     writer.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", key)
         self._last_ms = max(self._last_ms, ms)
+
+    def measures(self) -> dict[str, int]:
+        """What a heartbeat tells of the spool; see `Pulse`.
+
+        Raises:
+            SpoolUnavailable: When the disk refuses.
+        """
+        batches = self._disk.ask("SELECT * FROM batch ORDER BY last LIMIT 1")
+        rows = self._last_seq - unpacked(*batches[0])[0].seq + 1 if batches else 0
+        used = self._disk.used_bytes()
+        return {
+            "spool_unsent": max(0, self._last_seq - self.sent),
+            "spool_bytes": used,
+            "spool_free_bytes": self._disk.free_bytes(),
+            "spool_event_bytes": used // rows if rows else 0,
+        }
 
     @property
     def damage(self) -> SpoolUnavailable | None:

@@ -19,6 +19,9 @@ EVERY_S: Final = 30.0
 FULL: Final = 0.5
 """Share of `maxmemory` above which nothing stays just for inspection."""
 
+AHEAD_MS: Final = 24 * 3600 * 1000
+"""Milliseconds that the newest id may lie ahead of us: beyond it a clock was wrong."""
+
 FORGOTTEN_AFTER_S: Final = 3600.0
 """Seconds without a read after which a consumer that holds nothing is forgotten."""
 
@@ -34,8 +37,9 @@ async def trim(bus: Bus, stream: str, retention_s: float) -> int:
         BusUnavailable: When Redis does not answer.
     """
     keep_s = 0.0 if await share_of_memory(bus) > FULL else retention_s
-    oldest_ms = max(0, int((time.time() - keep_s) * 1000))
-    deleted: int = await bus.run("trim", [stream], f"{oldest_ms}-0")
+    now_ms = int(time.time() * 1000)
+    oldest_ms = max(0, now_ms - int(keep_s * 1000))
+    deleted: int = await bus.run("trim", [stream], f"{oldest_ms}-0", f"{now_ms + AHEAD_MS}-0")
     return deleted
 
 

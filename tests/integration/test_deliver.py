@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from common.bus import INGEST, Keys, RawStream, connect
+from common.bus.trim import share_of_memory
 from common.errors import BusUnavailable, SpoolInUse
 from common.heartbeat import Heartbeat, read_pulses
 from common.ledger import read_ledger
@@ -18,6 +19,7 @@ from ingest.deliver import Delivery
 from ingest.spool import open_spool
 from tests.fakes.bus import START_MS, append, event, field_values, letter_row
 from tests.fakes.lossy_proxy import LossyProxy
+from tests.fakes.redis_server import RedisServer
 from tests.fakes.until import until
 
 pytestmark = pytest.mark.integration
@@ -386,3 +388,65 @@ async def test_what_has_no_row_is_counted_too(bus, spool):
     await send_all(spool, bus)
     ledger = await read_ledger(bus)
     assert (ledger.captured, ledger.filtered, ledger.unaccounted) == (7, 7, 0)
+
+
+async def test_ingest_stops_before_redis_is_full(spool, tmp_path, monkeypatch):
+    """Above 60 % events wait in the spool, and the heartbeat says so; below 55 % they go on."""
+    monkeypatch.setattr(deliver_module, "LOOK_EVERY_S", 0.01)
+    with RedisServer(tmp_path, maxmemory="6mb") as server:
+        async with connect(server.url) as bus:
+            big = b'"' + b"x" * 10_000 + b'"'
+            batch = [event(n, data=big) for n in range(1, 601)]
+            await spool.add(batch, filtered=0, now_ms=START_MS)
+            monkeypatch.setattr(deliver_module, "APPENDED_AT_ONCE", 5)
+            heartbeat = Heartbeat(bus, INGEST, "me", {"spool": spool.identity})
+            work = Delivery(spool, bus, heartbeat)
+            stop = asyncio.Event()
+            sending = asyncio.create_task(work.keep_sending(stop))
+
+            async def told():
+                await heartbeat.beat()
+                [pulse] = await read_pulses(bus, INGEST)
+                return "full: events wait in the spool" in pulse.dependencies.get("redis", "")
+
+            await until(told, within_s=30)
+            assert 0.6 <= await share_of_memory(bus) < 0.8
+            assert 0 < await bus.command("XLEN", KEYS.raw) < 600
+            await bus.command("CONFIG SET", "maxmemory", "64mb")
+            await until(lambda: stands(bus, event(600).id), within_s=30)
+            stop.set()
+            await sending
+            assert await field_values(bus, KEYS.raw, "id") == ids(*range(1, 601))
+            assert (await read_ledger(bus)).unaccounted == 0
+
+
+async def test_a_stop_while_redis_is_full_leaves_the_rest_in_the_spool(spool, bus, monkeypatch):
+    """Ingest ends though nobody drains."""
+
+    async def full(_bus):
+        return 0.61
+
+    monkeypatch.setattr(deliver_module, "share_of_memory", full)
+    await add(spool, 1)
+    with pytest.raises(Stopped, match="61% full"):
+        await send_all(spool, bus)
+    assert await field_values(bus, KEYS.raw, "id") == []
+
+
+async def test_the_heartbeat_tells_how_large_the_spool_is(spool, bus):
+    """What waits, what it takes, what is free: enough to say how long it lasts."""
+    await add(spool, *range(1, 11))
+    heartbeat = Heartbeat(bus, INGEST, "me", {"spool": spool.identity})
+    work = Delivery(spool, bus, heartbeat)
+    stop = asyncio.Event()
+    telling = asyncio.create_task(work.keep_telling(stop))
+    await asyncio.sleep(0)
+    await heartbeat.beat()
+    [pulse] = await read_pulses(bus, INGEST)
+    assert pulse.spool_unsent == 10
+    assert 0 < pulse.spool_event_bytes * 10 <= pulse.spool_bytes
+    assert pulse.spool_free_bytes > 0
+    stop.set()
+    await telling
+    await send_all(spool, bus, work)
+    assert spool.measures()["spool_unsent"] == 0

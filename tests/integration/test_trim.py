@@ -52,6 +52,17 @@ async def exact(bus):
 
 
 @pytest.mark.usefixtures("exact")
+async def test_ids_of_a_wrong_clock_keep_nothing_for_ever(bus):
+    """After a far-future id no age is known: what is acknowledged goes, what is not stays."""
+    await fill(bus, 3, first=4_102_444_800_000)
+    await bus.command("XGROUP", "CREATE", STREAM, "a", "0")
+    first, *_ = await read(bus, "a", 2)
+    await bus.command("XACK", STREAM, "a", first)
+    assert await trim(bus, STREAM, 3600.0) == 1
+    assert len(await left(bus)) == 2
+
+
+@pytest.mark.usefixtures("exact")
 async def test_what_everyone_acknowledged_is_trimmed(bus):
     """Old entries below the oldest that any group needs go, the others stay."""
     await fill(bus, 10)

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from common import slot as slot_module
 from common.slot import slot
 
 
@@ -59,3 +60,30 @@ def test_a_worker_that_was_killed_leaves_its_name(tmp_path):
         worker.join()
     with slot("enrich", "attic", "url") as name:
         assert name == "attic"
+
+
+def test_no_file_is_left_behind(tmp_path):
+    """A worker that ends in order takes its lock away with it, and its twin keeps its own."""
+    with slot("enrich", "attic", "url"):
+        with slot("enrich", "attic", "url"):
+            pass
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    """Between opening and locking its last holder removed the file: it is made anew."""
+    real, removed = slot_module.fcntl.flock, []
+
+    def late(lock, how):
+        if not removed:
+            removed.append(next(tmp_path.iterdir()))
+            removed[0].unlink()
+        real(lock, how)
+
+    monkeypatch.setattr(slot_module.fcntl, "flock", late)
+    with slot("enrich", "attic", "url") as first:
+        monkeypatch.undo()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with slot("enrich", "attic", "url") as second:
+            assert (first, second) == ("attic", "attic-2")
