@@ -143,8 +143,12 @@ MUTANTS = (
     Mutant(
         "a full Redis ends the worker",
         "common/bus/connection.py",
-        '*("READONLY", "OOM", "TRYAGAIN", "UNKILLABLE"),',
-        '*("READONLY", "TRYAGAIN", "UNKILLABLE"),',
+        """OutOfMemoryError | redis_errors.ReadOnlyError) or any(
+            word in text for word in _WAITS
+        ):""",
+        """ReadOnlyError) or any(
+            word in text for word in _WAITS if word != "OOM"
+        ):""",
         (_BUS + "test_a_stop_while_redis_is_full_is_in_order",),
     ),
     Mutant(

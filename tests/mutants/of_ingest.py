@@ -92,7 +92,7 @@ MUTANTS = (
         "ingest/deliver.py",
         "        if self._spool.holds(*position):\n",
         "        if self._spool._last_seq >= position[1]:\n",
-        (_DELIVER + "test_a_newer_backup_after_an_older_one_is_sent_as_far_as_it_was_not",),
+        (_DELIVER + "test_an_entry_of_somebody_else_hides_nothing",),
     ),
     Mutant(
         "the heartbeat of another ingest is not heard",
