@@ -15,7 +15,6 @@ from admin.passage import (
     Passage,
     Position,
     entry_id_of,
-    passage_of,
     position_of,
 )
 from common.bus.stream import Streams
@@ -94,8 +93,7 @@ class Follower:
         at, tail = self._at[name], self._live.tail(name)
         if tail.reaches(at):
             return tail.after(at)
-        found = await self._live.streams.after(name, entry_id_of(at), PAGE)
-        return [passage_of(name, entry) for entry in found]
+        return await self._live.look(name, at, PAGE)
 
     def _id(self) -> bytes:
         return b"id: %s\n" % event_id(self._at).encode()

@@ -25,6 +25,9 @@ WAIT_MS: Final = 2000
 EMPTY_S: Final = 0.02
 """Seconds after an empty read: fakeredis does not wait, and would starve everything else."""
 
+CATCH_UPS: Final = 4
+"""Followers that look into Redis at once, so that many slow ones take few connections."""
+
 AGAIN_S: Final = 1.0
 """Seconds after which a Redis that went away is asked again."""
 
@@ -102,10 +105,11 @@ class Live:
     """
 
     def __init__(self, streams: Streams) -> None:
-        self.streams = streams
+        self._streams = streams
         self._tails: dict[str, Tail] = {}
         self._growing: dict[str, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
+        self._looks = asyncio.Semaphore(CATCH_UPS)
         self.watchers = 0
         self.is_over = False
 
@@ -131,6 +135,16 @@ class Live:
             for name in names:
                 self._end(name)
 
+    async def look(self, name: str, after: Position, limit: int) -> list[Passage]:
+        """What stands in Redis after a position, for those whom a tail does not reach.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        async with self._looks:
+            found = await self._streams.after(name, entry_id_of(after), limit)
+        return [passage_of(name, entry) for entry in found]
+
     def over(self) -> None:
         """Let everyone who watches go."""
         self.is_over = True
@@ -143,7 +157,7 @@ class Live:
 
     def _begin(self, name: str) -> None:
         if name not in self._tails:
-            self._tails[name] = Tail(self.streams, name, self._tell)
+            self._tails[name] = Tail(self._streams, name, self._tell)
             self._growing[name] = asyncio.create_task(self._tails[name].grow())
         self._tails[name].watchers += 1
 

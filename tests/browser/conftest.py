@@ -140,7 +140,7 @@ class Visit:
 
     def log_in(self, token=AdminThread.token):
         """Log in; the refusal of the first look is the only error that may be told."""
-        self.page.goto(self.url)
+        self.page.goto(f"{self.url}/")
         self.page.fill("#token", token)
         self.page.keyboard.press("Enter")
         self.page.wait_for_selector("nav a")

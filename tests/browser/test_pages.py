@@ -162,3 +162,19 @@ def test_an_entity_has_a_history(desk, admin, bus):
              [{time: 't', entity_id: '=cmd()', state: 'a"b,c', value: -1}])"""
     )
     assert made.splitlines()[1] == """t,'=cmd(),"a""b,c",-1,,,,,"""
+
+
+@pytest.mark.parametrize("settings", [{"admin_root_path": "/habus"}], ids=["below a path"])
+def test_it_lives_below_a_path(visit, bus, settings):
+    """Behind a proxy that serves it below a path, nothing is asked for outside of that path."""
+    one = visit()
+    one.url += settings["admin_root_path"]
+    one.log_in()
+    bus.add("enriched", "one", "sensor.one")
+    bus.bury("two", "sensor.two")
+    one.open("live")
+    one.page.wait_for_selector("#rows >> text=sensor.one")
+    one.open("dead")
+    one.page.click("main table >> text=sensor.two")
+    one.page.click("button:text-is('Replay')")
+    one.page.wait_for_selector("text=Back on ha:inbox")

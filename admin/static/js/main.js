@@ -155,7 +155,7 @@ addEventListener("hashchange", async () => {
 });
 try {
   const config = await askIfThere("config");
-  context.readOnly = Boolean(config?.read_only ?? config?.settings?.some?.((one) => one.name === "ADMIN_READ_ONLY" && String(one.value).toLowerCase() === "true"));
+  context.readOnly = Boolean(config?.read_only);
 } catch {
   // Then the server refuses, and says so.
 }

@@ -13,7 +13,7 @@ const COLUMNS = [
   { name: "Entity", value: (one) => element("a", { href: `#/entity/${encodeURIComponent(one.entity_id)}` }, one.entity_id), class: "wide" },
   { name: "State", value: state, class: "nowrap" },
   { name: "Name", value: (one) => one.friendly_name, class: "desk" },
-  { name: "Area", value: (one) => one.area },
+  { name: "Area", value: (one) => one.area, class: "desk" },
   { name: "Device", value: (one) => one.device, class: "desk" },
   { name: "Integration", value: (one) => one.integration, class: "desk" },
   { name: "Last seen", value: (one) => one.last_seen && ago(one.last_seen), class: "nowrap" },
