@@ -6,6 +6,7 @@ import time
 from functools import partial
 
 from common.bus import INGEST, Keys, connect
+from common.errors import AuthenticationFailed
 from common.heartbeat import Heartbeat
 from common.lifecycle import patiently, run_worker
 from common.slot import slot
@@ -17,6 +18,7 @@ from ingest.entity_filter import EntityFilter, Rules
 from ingest.missing import Missing
 from ingest.on_request import Requests
 from ingest.protocol import Conversation
+from ingest.refusal import Refusal
 from ingest.snapshot import Publisher, Snapshots
 from ingest.spool import open_spool
 from ingest.worker import keep_connected
@@ -34,6 +36,8 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
     """
     keys = Keys(settings.bus_prefix)
     passes = _filter_of(settings)
+    refusal = Refusal(settings.ingest_spool_path, settings.ha_access_token.get_secret_value())
+    refusal.check(time.time())
     with slot(INGEST, settings.worker_name, settings.redis_url, settings.bus_prefix) as name:
         async with (
             connect(settings.redis_url, keys) as bus,
@@ -74,13 +78,17 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             telling = tasks.create_task(missing.keep_telling(captured_all))
             publishing = tasks.create_task(publisher.keep_publishing(captured_all))
             sending = tasks.create_task(_send(delivery, publisher, captured_all))
-            await keep_connected(
-                partial(connection.connect, settings.ha_websocket_url, settings.ha_ca_file),
-                listener,
-                heartbeat,
-                settings.ingest_queue_mb * 2**20,
-                stop,
-            )
+            try:
+                await keep_connected(
+                    partial(connection.connect, settings.ha_websocket_url, settings.ha_ca_file),
+                    listener,
+                    heartbeat,
+                    settings.ingest_queue_mb * 2**20,
+                    stop,
+                )
+            except AuthenticationFailed as error:
+                refusal.note(error, time.time())
+                raise
             captured_all.set()
             await sending
             telling.cancel()

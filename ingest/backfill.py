@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -111,7 +111,8 @@ class Backfill:
         if self._captures_states:
             try:
                 span = await self._passes_over(span, end, subscribed, found, stop)
-                unseen = await self._fetch.unseen(span, found)
+                unseen, late = await self._fetch.unseen(span, found)
+                span = await self._again(span, end, late, found, stop)
                 gone = await self._gone(span, end, found)
                 if found.unreadable:
                     odd = tuple(sorted(found.unreadable))
@@ -146,7 +147,7 @@ class Backfill:
                 span = await self._fetch.slices(
                     span, end, entities, found, lambda to: self._requests.note(job, to, stop), stop
                 )
-                unseen = await self._fetch.unseen(span, found)
+                unseen, _ = await self._fetch.unseen(span, found)
             except NoHistory:
                 span = span.without(Gap(span.start or 0, end, gap.RECORDER_ABSENT))
             gaps = gap.judged(span, end, unseen, ())
@@ -175,6 +176,21 @@ class Backfill:
             if found.newest >= self.live_since:
                 break
         return span
+
+    async def _again(
+        self, span: Span, end: int, late: Collection[str], found: Found, stop: asyncio.Event
+    ) -> Span:
+        """Ask once more for entities of which an answer did not show what is there after all."""
+
+        async def keep(_: Span) -> None:
+            pass
+
+        if not late:
+            return span
+        whole = msgspec.structs.replace(span, done=span.asked_from)
+        whole = await self._fetch.slices(whole, end, late, found, keep, stop)
+        whole, _ = await self._fetch.slice(whole, (end, None), late, found, stop)
+        return whole
 
     async def _gone(self, span: Span, end: int, found: Found) -> list[str]:
         """Entities that vanished without a trace in history."""

@@ -108,7 +108,7 @@ class Fetch:
             Stopped: When `stop` is set while the disk is away.
         """
         size_bytes, seconds = 0, 0.0
-        span = span.asked_again(piece[0])
+        span = span.asked_again(piece[0], entities)
         for group in gap.groups(entities):
             reply = await self._history.ask(*piece, group)
             size_bytes, seconds = max(size_bytes, reply.size_bytes), max(seconds, reply.seconds)
@@ -163,17 +163,18 @@ class Fetch:
         self._heartbeat.count(spooled=new, backfilled=new, duplicates=len(events) - new)
         return new
 
-    async def unseen(self, span: Span, found: Found) -> list[str]:
-        """Entities that changed without a trace in history.
+    async def unseen(self, span: Span, found: Found) -> tuple[list[str], list[str]]:
+        """Entities that changed without a trace in history, and those that left one late.
 
         Raises:
+            NoHistory: When there is no recorder.
             HomeAssistantUnavailable: When the connection ends.
         """
-        start = span.start or 0
-        return [
-            entity_id
-            for entity_id, at in found.wanted.items()
-            if microseconds(at) > start
-            and entity_id not in found.confirmed
-            and not await self._history.has_row(entity_id, microseconds(at), microseconds(at) + 1)
-        ]
+        lost: list[str] = []
+        late: list[str] = []
+        for entity_id, at in found.wanted.items():
+            us = microseconds(at)
+            if us > (span.start or 0) and entity_id not in found.confirmed:
+                has_row = await self._history.has_row(entity_id, us, us + 1)
+                (late if has_row else lost).append(entity_id)
+        return lost, late

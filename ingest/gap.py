@@ -4,7 +4,7 @@ Times are microseconds since 1970, by Home Assistant's clock.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -85,6 +85,10 @@ class Gap(msgspec.Struct, frozen=True):
     recovered: int = 0
     event_types: tuple[str, ...] = ("state_changed",)
 
+    def is_of(self, entities: frozenset[str]) -> bool:
+        """Whether it is a gap of nobody but these."""
+        return self.entities is not None and entities.issuperset(self.entities)
+
     def shown(self) -> dict[str, object]:
         """The gap for people and programs."""
         return {
@@ -153,9 +157,10 @@ class Span(msgspec.Struct, frozen=True):
             reaches_back=self.reaches_back or oldest <= (self.start or 0),
         )
 
-    def asked_again(self, start: int) -> "Span":
-        """The same before everything since `start` is asked for again."""
-        kept = tuple(gap for gap in self.failed if gap.start < start)
+    def asked_again(self, start: int, entities: Collection[str]) -> "Span":
+        """The same before everything of these entities since `start` is asked for again."""
+        asked = frozenset(entities)
+        kept = tuple(gap for gap in self.failed if gap.start < start or not gap.is_of(asked))
         return msgspec.structs.replace(self, failed=kept)
 
     def without(self, *failed: Gap) -> "Span":

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from common.bus import Backfills, Keys, connect
-from common.errors import BackfillNotFound
+from common.errors import BackfillNotFound, HomeAssistantUnavailable
 from common.event import GAP, microseconds, time_of
 from common.lifecycle import Stopped
 from ingest import __main__ as ingest_room
 from ingest import backfill, gap, history, on_request
 from ingest.config import Settings
+from ingest.frames import Frames
 from ingest.gap import HOUR, SECOND
 from ingest.simulator.oracle import read_oracle
 from ingest.simulator.server import Simulator
@@ -490,3 +491,67 @@ async def done(jobs, job):
 
     await until(is_done, within_s=30, what="the backfill")
     return await jobs.get(job.id)
+
+
+async def test_what_overflowed_is_fetched(ingest, home, monkeypatch):
+    """When the queue before the spool is full we hang up; nothing of what was sent is missing."""
+    full = []
+    put = Frames.put
+
+    def narrow(self, frame):
+        self._max_bytes = 20_000 if len(full) < 2 else 2**26
+        try:
+            put(self, frame)
+        except HomeAssistantUnavailable:
+            full.append(frame)
+            raise
+
+    async with ingest.running():
+        home.change(50)
+        await ingest.filled()
+        monkeypatch.setattr(Frames, "put", narrow)
+
+        async def all_there():
+            if len(full) < 2:
+                home.change(200 if home.told else 0)
+                return False
+            return home.told and ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+
+        await until(all_there, within_s=40, what="what overflowed")
+
+
+@pytest.mark.parametrize("is_history_first", [True, False])
+async def test_what_comes_live_and_by_history_stands_once(ingest, home, is_history_first):
+    """The same change is one event, whichever way it came first."""
+    async with ingest.running():
+        home.change(200)
+        await ingest.filled()
+        live = {row[2]: row[3] for row in ingest.rows()}
+        now = home.now_us()
+        jobs = Backfills(ingest.bus)
+        if is_history_first:
+            home.misbehave(late_s=1.5)
+            home.change(100)
+            home.behave()
+        job = await jobs.ask(time_of(now - HOUR), time_of(home.now_us()), [], time_of(now))
+        found = await done(jobs, job)
+        await until(lambda: ingest.happened() <= ingest.spooled(), what="the late events")
+    assert (found.recovered > 0) == is_history_first
+    assert ingest.spooled() == ingest.happened()
+    ways = {row[2]: row[3] for row in ingest.rows()}
+    assert {us: ways[us] for us in live} == live
+
+
+async def test_a_huge_answer_does_not_hold_up_live_events(ingest, home):
+    """Live events go on beside answers of 20 MB; that these were false is noticed and mended."""
+    await ingest.one_life()
+    home.misbehave(history="huge")
+    async with ingest.running():
+        for _ in range(5):
+            home.change(20)
+            newest = max(ingest.happened())
+            await until(lambda newest=newest: newest in ingest.spooled(), what="a live event")
+        assert home.told
+        home.behave()
+        await ingest.filled()
+        assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()

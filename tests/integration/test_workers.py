@@ -1,8 +1,10 @@
 """The three workers with a simulated home, a real Redis and the sink that is a file."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +20,9 @@ from common.registry import Registry
 from enrich import __main__ as enrich_room
 from enrich.config import Settings as EnrichSettings
 from ingest import __main__ as ingest_room
+from ingest import capture
 from ingest.config import Settings as IngestSettings
+from ingest.connection import Socket
 from ingest.simulator.server import Simulator
 from ingest.simulator.settings import Settings as HomeSettings
 from store import __main__ as store_room
@@ -283,6 +287,78 @@ async def test_a_refused_token_is_tried_once(pipe, home):
         await ingest_room.main(settings, asyncio.Event())
     assert caught.group_contains(AuthenticationFailed, match="HA_ACCESS_TOKEN")
     assert len(met) == 1
+
+
+async def test_a_refused_token_is_tried_once_in_ten_minutes(pipe, home, monkeypatch):
+    """Whoever starts ingest again and again does not get us banned; another token is tried."""
+    met = []
+    meet = home._meet
+
+    async def counting(socket):
+        met.append(socket)
+        await meet(socket)
+
+    home._meet = counting
+    await home.stop_listening()
+    await home.listen()
+    clock = SimpleNamespace(time=time.time, time_ns=time.time_ns)
+    monkeypatch.setattr(ingest_room, "time", clock)
+    now = time.time()
+    for wait_s, token, tried in (
+        (0, "wrong", 1),
+        (300, "wrong", 1),
+        (300, "other", 2),
+        (300, "other", 2),
+        (400, "other", 3),
+    ):
+        now += wait_s
+        clock.time = lambda now=now: now
+        with pytest.raises((ExceptionGroup, AuthenticationFailed)) as caught:
+            await ingest_room.main(pipe.ingest(ha_access_token=token), asyncio.Event())
+        error = caught.value
+        error = error if isinstance(error, AuthenticationFailed) else error.exceptions[0]
+        assert "HA_ACCESS_TOKEN" in str(error)
+        assert len(met) == tried
+    assert b"other" not in pipe.spool.with_name("spool.db.refused").read_bytes()
+
+
+async def test_a_home_that_does_not_greet_is_left(pipe, home, monkeypatch):
+    """A server that accepts and says nothing is hung up on, and tried again."""
+    monkeypatch.setattr(capture, "GREETING_S", 0.2)
+    greeted = asyncio.Event()
+    meet = home._meet
+    met = []
+
+    async def silent_twice(socket):
+        met.append(socket)
+        if len(met) > 2:
+            greeted.set()
+            await meet(socket)
+        else:
+            await socket.wait_closed()
+
+    home._meet = silent_twice
+    await home.stop_listening()
+    await home.listen()
+    async with pipe.running():
+        await asyncio.wait_for(greeted.wait(), 30)
+        home.change(10)
+        await pipe.settled()
+
+
+async def test_what_nobody_foresaw_in_the_reader_ends_ingest(pipe, home, monkeypatch):
+    """A defect in a task of its own is no silence: the process ends with it."""
+
+    async def broken(self):
+        yield await self._client.recv(decode=False)
+        message = "a defect"
+        raise ZeroDivisionError(message)
+
+    monkeypatch.setattr(Socket, "frames", broken)
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(ingest_room.main(pipe.ingest(), asyncio.Event()), 30)
+    assert caught.group_contains(ZeroDivisionError)
+    assert home
 
 
 async def test_what_cannot_be_enriched_or_stored_becomes_a_letter(pipe, home):

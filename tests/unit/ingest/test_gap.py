@@ -167,6 +167,22 @@ def test_gaps_of_groups_and_of_slices_become_one():
     assert gap.merged(parts) == [Gap(0, 30, gap.HISTORY_FAILED, ("a", "b"))]
 
 
+def test_what_is_asked_for_again_has_not_failed_yet():
+    """Before a slice is asked for again, what failed in it of these entities counts no more."""
+    failed = [Gap(at, at + SECOND, gap.HISTORY_FAILED, ("a.a",)) for at in (NOW, NOW + SECOND)]
+    everybody = Gap(NOW, NOW + SECOND, gap.RECORDER_ABSENT)
+    span = Span(NOW).without(*failed, everybody)
+    assert span.asked_again(NOW + SECOND, {"a.a", "b.b"}).failed == (failed[0], everybody)
+    assert span.asked_again(NOW, {"a.a"}).failed == (everybody,)
+    assert span.asked_again(NOW, {"b.b"}).failed == (*failed, everybody)
+
+
+@given(GAPS)
+def test_a_gap_is_read_as_it_was_shown(gaps):
+    """What stands in Redis of a gap is the whole gap."""
+    assert [gap.gap_of(each.shown()) for each in gaps] == gaps
+
+
 def test_a_gap_is_an_event_once():
     """The same gap is the same event; two that begin together differ in time by a microsecond."""
     gaps = [

@@ -4,6 +4,7 @@ import msgspec
 
 from common.event import SNAPSHOT
 from common.registry import EMPTY
+from ingest import snapshot
 from ingest.protocol import REGISTRY_LISTS, Answer, Conversation, Failure
 from ingest.snapshot import Publisher, Snapshots
 
@@ -104,3 +105,21 @@ def test_registries_that_cannot_be_read_are_not_published():
     assert not publisher._changed.is_set()
     publisher.registry(dict.fromkeys(REGISTRY_LISTS, b"[]"))
     assert publisher._newest is not None
+
+
+def test_changes_that_never_cease_do_not_put_off_the_question_for_ever(monkeypatch):
+    """Each change waits for more of them, but not beyond a bound."""
+    now = 1000.0
+    monkeypatch.setattr(snapshot.time, "monotonic", lambda: now)
+    snapshots, _ = asked()
+    assert snapshots.due_in() is None
+    while now < 1000 + snapshot.POSTPONED_S:
+        snapshots.ask_later()
+        assert 0 < snapshots.due_in() <= snapshot.DEBOUNCE_S
+        now += snapshot.DEBOUNCE_S / 2
+    snapshots.ask_later()
+    assert snapshots.due_in() == 0
+    snapshots.ask()
+    assert snapshots.due_in() is None
+    snapshots.ask_later()
+    assert snapshots.due_in() == snapshot.DEBOUNCE_S
