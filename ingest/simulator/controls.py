@@ -183,8 +183,8 @@ class Controls(ABC):
         self.home.phase = NOT_RUNNING
         self.home.forget()
         await asyncio.sleep(down_s)
-        self.home.phase = STARTING
         await self.listen()
+        self.home.phase = STARTING
         await asyncio.sleep(starting_s / 2)
         self.publish(happenings.start(self.home, self.now_us(), sent=self.told))
         await asyncio.sleep(starting_s / 2)

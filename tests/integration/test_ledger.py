@@ -199,7 +199,8 @@ async def test_what_somebody_takes_away_is_counted_as_lost(bus, meddle, capsys):
     ledger = await balanced(bus)
     assert (ledger.lost, ledger.redelivered) == (7, 0)
     assert await reconcile(bus) == ledger
-    assert capsys.readouterr().out.count("Events are lost") == 1
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("Events are lost") == 1
 
 
 async def test_trimmed_unread_entries_are_lost_though_redis_counts_them_on(bus):
