@@ -10,7 +10,7 @@ need = test -e $(1) || { echo "make $@: there is no $(1) yet" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test format lint types test integration faults browser e2e coverage \
-	bench check demo up down logs clean soak containers audit settings mutants fuzz
+	bench check demo up down logs clean soak bars faults-table containers audit settings mutants fuzz
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -53,7 +53,15 @@ integration: install-test ## One adapter against the real thing
 	$(BIN)/pytest -rs -m integration
 
 faults: install-test ## Processes killed, networks cut, disks full
-	$(BIN)/pytest -rs -m faults
+	$(BIN)/pytest -rs -m faults tests/faults
+
+faults-table: install-test ## The README's table of faults, from the last run of `make faults`
+	@$(call need,.cache/faults.json)
+	$(BIN)/python -m tests.readme_faults README.md .cache/faults.json
+
+bars: install-test ## Redis away for 5 minutes, InfluxDB for 10, at 200 events/s
+	$(BIN)/python -m tests.faults.bars redis
+	$(BIN)/python -m tests.faults.bars influxdb
 
 browser: install-test ## The dashboard in a real Chromium
 	$(BIN)/pytest -rs -m browser
@@ -85,7 +93,7 @@ mutants: install-test ## Break the code on purpose, one way at a time; each must
 fuzz: install-test ## Over 100,000 bad inputs at every door; SEED=n repeats a run, COUNT=n is how many
 	$(BIN)/python -m tests.fuzz
 
-soak: install-test ## Faults by chance, until you stop it; SEED=n repeats a run
+soak: install-test ## Faults by chance, until you stop it; SEED=n repeats a run, SECONDS=n ends it
 	@$(call need,tests/faults/soak.py)
 	$(BIN)/python -m tests.faults.soak
 

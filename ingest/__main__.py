@@ -46,7 +46,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
         ):
             heartbeat = Heartbeat(bus, INGEST, name, {"spool": spool.identity})
             publisher = Publisher(bus)
-            delivery = Delivery(spool, bus, heartbeat)
+            delivery = Delivery(spool, bus, heartbeat, publisher.restore)
             missing = Missing(spool, bus, settings.ha_home_name, settings.ha_backfill_hours)
 
             def listener() -> Capture:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -42,9 +43,17 @@ class Delivery:
         spool: Where events come from.
         bus: Where other ingests would be heard.
         heartbeat: Counts, and tells whether Redis is there.
+        restore: Puts on the bus what must stand there before events do, should it be gone.
     """
 
-    def __init__(self, spool: Spool, bus: Bus, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        bus: Bus,
+        heartbeat: Heartbeat,
+        restore: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._restore = restore
         self._spool = spool
         self._bus = bus
         self._raw = RawStream(bus, spool.identity)
@@ -128,6 +137,8 @@ class Delivery:
             log.warning("Taking over the stream from a spool that is gone", spool=owner)
         position = await self._raw.position()
         sent = await self._spool.surely(lambda: self._sent_until(position))
+        if self._restore is not None:
+            await self._restore()
         # Our ids are lifted before the stream is ours: a crash between the two is harmless.
         await self._spool.lift(sent, position)
         await self._raw.own(position, self._opened_with)

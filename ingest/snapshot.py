@@ -134,6 +134,18 @@ class Publisher:
         self._changed.set()
         return registry
 
+    async def restore(self) -> None:
+        """Put the newest registry on the bus again where it is not: Redis may have been emptied.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        if (newest := self._newest) is not None:
+            fields = newest.encode()
+            key = self._bus.keys.registry
+            if await self._bus.read_field(key, "version") != fields["version"]:
+                await self._bus.write_hash(key, fields)
+
     async def keep_publishing(self, stop: asyncio.Event) -> None:
         """Write each newest registry until cancelled.
 

@@ -59,6 +59,16 @@ async def flushed(pipeline):
     return f"{before} entries of ha:raw were gone"
 
 
+@fault("F18b", "FLUSHALL, and enrich is killed: it must learn the areas anew")
+async def flushed_and_killed(pipeline):
+    before = await pipeline.count("raw")
+    pipeline.workers["enrich"].kill()
+    assert await pipeline.bus.command("FLUSHALL")
+    pipeline.workers["enrich"].start()
+    assert before
+    return f"{before} entries of ha:raw were gone, and enrich knew nothing"
+
+
 @fault("F15", "Redis is restarted in order")
 async def restarted_in_order(pipeline):
     await asyncio.to_thread(pipeline.redis.stop)
