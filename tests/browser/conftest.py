@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import time
 from datetime import UTC, datetime
 
@@ -63,6 +64,20 @@ class Bus:
         flat = [part for pair in fields.items() for part in pair]
         assert self.ask("XADD", f"ha:{stream}", "*", *flat)
 
+    def pour(self, stream, data, a_second, over):
+        """Append so many events a second until `over` is set; return how many a second it was."""
+        key, sent, began = f"ha:{stream}", 0, time.monotonic()
+        with socket.create_connection(("127.0.0.1", self._server.port)) as connection:
+            while not over.wait(0.01):
+                due = int((time.monotonic() - began) * a_second) - sent
+                lines = [_command("XADD", key, "*", *_flat(sent + n, data)) for n in range(due)]
+                connection.sendall(b"".join(lines))
+                answers = b""
+                while answers.count(b"\r\n") < 2 * due:
+                    answers += connection.recv(65536)
+                sent += due
+        return sent / (time.monotonic() - began)
+
     def bury(self, event, entity="sensor.kitchen", data=None, reason="malformed_event"):
         """Append a dead letter of stage `enrich`, and count it."""
         self.add(
@@ -80,6 +95,17 @@ class Bus:
         )
         for counter in ("captured", "dead", "buried"):
             self.ask("HINCRBY", "ha:ledger", counter, 1)
+
+
+def _flat(number, data):
+    fields = {"v": 1, "id": number, "type": "state_changed", "entity_id": f"sensor.n{number}"}
+    fields |= {"time": datetime.now(UTC).isoformat(), "source": "live", "home": "home"}
+    return [part for pair in {**fields, "data": data}.items() for part in pair]
+
+
+def _command(*words):
+    parts = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
 
 
 def enriched(entity, state="21.5"):
