@@ -26,6 +26,9 @@ from common.slot import slot
 
 log = logger(__name__)
 
+CONNECTIONS = 32
+"""To Redis, at once: however many ask admin, it takes no more from Redis, and no more memory."""
+
 
 async def main(
     settings: Settings,
@@ -51,7 +54,7 @@ async def main(
     ):
         async with (
             open_sink(settings) as sink,
-            connect(settings.redis_url, Keys(settings.bus_prefix)) as bus,
+            connect(settings.redis_url, Keys(settings.bus_prefix), most=CONNECTIONS) as bus,
         ):
             desk = Desk(
                 *(bus, sink, settings.ha_home_name, name),

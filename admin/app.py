@@ -118,7 +118,7 @@ def create_app(
             allow_headers=["Authorization", "If-None-Match", "X-Correlation-ID", "Last-Event-ID"],
             expose_headers=["ETag", "Location", "Retry-After", "X-Correlation-ID"],
         )
-    app.add_middleware(Frame, hosts=hosts, root_path=root_path)
+    app.add_middleware(Frame, door=app.state.door, hosts=hosts, root_path=root_path)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # as FastAPI's manual says
     return app
 

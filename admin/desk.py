@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from fastapi import Depends, Request
 from admin import health
 from admin.durability import Weakness
 from admin.effective import Setting
+from admin.gate import Gate
 from admin.jobs import Runner
 from admin.live import Live
 from admin.rates import Rates
@@ -71,6 +73,7 @@ class Desk:
         audit: Who did what to them.
         replays: Jobs that put many of them back.
         runner: Runs those jobs.
+        gate: What reads all letters goes through it.
     """
 
     bus: Bus
@@ -82,6 +85,7 @@ class Desk:
     retention_days: float = 0
     fate: Fate = FOR_EVER
     rates: Rates = field(default_factory=Rates)
+    gate: Gate = field(default_factory=Gate)
     weaknesses: Sequence[Weakness] | None = None
     letters: DeadLetters = field(init=False)
     audit: Audit = field(init=False)
@@ -177,6 +181,14 @@ class Desk:
     def foresee(self, fate: Fate) -> None:
         """Be told which dead letters go soon."""
         self.fate = fate
+
+    def reading(self, wanted: Filter) -> AbstractContextManager[None]:
+        """What finds letters by this filter happens inside; to find a text is to read them all.
+
+        Raises:
+            Refusal: When too many look for a text at once.
+        """
+        return nullcontext() if wanted.text is None else self.gate.entered()
 
     def now(self) -> str:
         """The time, ISO 8601 in UTC."""

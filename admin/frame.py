@@ -8,12 +8,13 @@ from uuid import uuid4
 import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin.etag import Tagged
 from admin.failure import Refusal, of_defect, of_refusal
-from admin.security import Hosts
+from admin.security import Door, Hosts
 from common.logs import logger
 
 CORRELATION: Final = "X-Correlation-ID"
@@ -21,6 +22,12 @@ CORRELATION: Final = "X-Correlation-ID"
 
 MAX_BODY_BYTES: Final = 1_048_576
 """Largest body of a request."""
+
+STRANGER_BYTES: Final = 4096
+"""Largest body of a request without token and session; a login fits into it."""
+
+HELD_BYTES: Final = 2 * MAX_BODY_BYTES
+"""Bytes of all bodies at once; read as JSON they take some twenty times as much."""
 
 CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -38,6 +45,7 @@ _HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+_BUSY: Final = "large bodies are being read, and memory is kept for the pipeline; try again"
 _GOOD_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 log = logger(__name__)
@@ -48,14 +56,17 @@ class Frame:
 
     Args:
         app: What answers.
+        door: Knows who may send much.
         hosts: Names by which we may be called.
         root_path: Path under which a proxy serves us; it may keep it or strip it.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, root_path: str = "") -> None:
+    def __init__(self, app: ASGIApp, door: Door, hosts: Hosts, root_path: str = "") -> None:
         self._app = app
+        self._door = door
         self._hosts = hosts
         self._root_path = root_path
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -66,7 +77,23 @@ class Frame:
         headers = Headers(scope=scope)
         correlation_id = _correlation_id(headers.get(CORRELATION, ""))
         scope.setdefault("state", {})["correlation_id"] = correlation_id
-        started, status = time.monotonic(), 0
+        started, status, held = time.monotonic(), 0, 0
+
+        request = Request(scope)
+        is_known = self._door.knows(request)
+        most = MAX_BODY_BYTES if is_known else STRANGER_BYTES
+
+        async def bounded() -> Message:
+            nonlocal held
+            message = await receive()
+            size = len(message.get("body", b""))
+            held += size
+            self._held_bytes += size if is_known else 0
+            if held > most:
+                raise _too_large(most)
+            if self._held_bytes > HELD_BYTES:
+                raise Refusal(503, _BUSY, headers={"Retry-After": "1"})
+            return message
 
         async def framed(message: Message) -> None:
             nonlocal status
@@ -76,15 +103,16 @@ class Frame:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
-            request = Request(scope)
             try:
                 refusal = self._refusal(headers)
                 app = self._app if refusal is None else of_refusal(request, refusal)
-                await app(scope, _bounded(receive), Tagged(scope, framed))
+                await app(scope, bounded, Tagged(scope, framed))
             except Exception:
                 log.exception("a request failed by a defect of habus")
                 if not status:
                     await _plain(of_defect(request), scope, receive, framed)
+            finally:
+                self._held_bytes -= held if is_known else 0
             log.debug(
                 "answered",
                 method=scope["method"],
@@ -93,7 +121,7 @@ class Frame:
                 ms=round((time.monotonic() - started) * 1000, 1),
             )
 
-    def _refusal(self, headers: Headers) -> Refusal | None:
+    def _refusal(self, headers: Headers) -> HTTPException | None:
         if not self._hosts.allow(headers.get("host", "")):
             return Refusal(
                 400,
@@ -103,28 +131,14 @@ class Frame:
             )
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > MAX_BODY_BYTES:
-            return _too_large()
+            return _too_large(MAX_BODY_BYTES)
         return None
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Hand on a body as long as it is not too large, whatever Content-Length said."""
-    received = 0
-
-    async def bounded() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
-            raise _too_large()
-        return message
-
-    return bounded
-
-
-def _too_large() -> Refusal:
-    message = f"the body is larger than {MAX_BODY_BYTES} bytes"
-    return Refusal(413, message, headers={"Connection": "close"})
+def _too_large(most: int) -> HTTPException:
+    message = f"the body is larger than {most} bytes"
+    # To a stranger the door says 401 instead, where it is closed.
+    return (HTTPException if most < MAX_BODY_BYTES else Refusal)(413, message)
 
 
 def _dress(headers: MutableHeaders, correlation_id: str) -> None:

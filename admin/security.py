@@ -76,6 +76,10 @@ class Door:
         ):
             raise Refusal(403, "only habus's own page may change things with its session")
 
+    def knows(self, request: Request) -> bool:
+        """Whether a request has the token, or a session."""
+        return self._has_token(request) or self._has_session(request)
+
     def opens_with(self, token: str) -> bool:
         """Whether this is the token; takes as long for every wrong one."""
         return hmac.compare_digest(_digest(token), self._digest)

@@ -33,8 +33,8 @@ EXAMINE_EVERY_S: Final = 15.0
 GRACE_S: Final = 0.5
 """Seconds that requests under way have when admin stops."""
 
-MOST_CONNECTIONS: Final = 700
-"""Connections at once, of those who watch too; more are answered 503."""
+BACKLOG: Final = 100
+"""Connections taken in one go, before those that are there are served again."""
 
 
 class _Server(uvicorn.Server):
@@ -54,11 +54,11 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> N
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # what is no request is a client's matter, and could fill a disk
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
+            backlog=BACKLOG,
             timeout_keep_alive=30,
             # uvicorn takes whole seconds in its types, and hands them to asyncio.wait_for
             timeout_graceful_shutdown=GRACE_S,  # type: ignore[arg-type]

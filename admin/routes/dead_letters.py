@@ -77,7 +77,8 @@ async def letters(
 ) -> LetterPage:
     """Dead letters that match, newest first; the times are those of their burial."""
     before = "0-1" if none_before(cursor) else cursor
-    page = await desk.letters.search(wanted, limit, before)
+    with desk.reading(wanted):
+        page = await desk.letters.search(wanted, limit, before)
     return LetterPage(
         dead_letters=[letter_of(found) for found in page.letters],
         next_cursor=page.before,
@@ -94,7 +95,8 @@ async def groups(
     limit: Annotated[int, Query(ge=1, le=200, description="Most groups.", examples=[100])] = 100,
 ) -> LetterGroups:
     """Dead letters by cause, the largest group first, with what to do; the counts are exact."""
-    found = await desk.letters.groups(wanted)
+    with desk.reading(wanted):
+        found = await desk.letters.groups(wanted)
     newest = await desk.letters.fetch(group.last_id for group in found[:limit])
     examples = {letter.id: letter for letter in newest}
     return LetterGroups(
@@ -178,7 +180,8 @@ async def purge(desk: TheDesk, request: Request, choice: Choice) -> PurgedMany:
     409 with the count when it was not said, or when another number matches by now; nothing is
     deleted then.
     """
-    ids = await desk.letters.chosen(choice.wanted, choice.ids)
+    with desk.reading(choice.wanted):
+        ids = await desk.letters.chosen(choice.wanted, choice.ids)
     if choice.dry_run:
         return PurgedMany(purged=0, dry_run=True, count=len(ids))
     if choice.expected_count != len(ids):

@@ -1,10 +1,12 @@
 """Dead letters as a file, for whoever wants to keep them before they go."""
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from admin.desk import Desk, TheDesk
 from admin.exported import CSV_HEAD, csv_of, ndjson_of
@@ -18,6 +20,23 @@ router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 
 AT_ONCE: Final = 200
 """Letters read in one go."""
+
+
+class Export(StreamingResponse):
+    """A file of letters; what is open for it is closed when it was sent, or nobody wants it.
+
+    Args:
+        reading: Closed then.
+    """
+
+    def __init__(self, *args: Any, reading: ExitStack, **kwargs: Any) -> None:  # noqa: ANN401 - Starlette's
+        super().__init__(*args, **kwargs)
+        self._reading = reading
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._reading:
+            await super().__call__(scope, receive, send)
 
 
 @router.get(
@@ -45,16 +64,21 @@ async def export(
     ] = "ndjson",
 ) -> StreamingResponse:
     """All letters that match, oldest first, as a file; each with all its fields."""
-    ids = await desk.letters.ids(wanted)
-    what: dict[str, Any] = {"filter": filter_of(wanted), "format": as_format}
-    deed = Deed(who=who_asks(request), at=desk.now(), action="export", count=len(ids), what=what)
-    await desk.audit.add(deed)
-    kind = "text/csv; charset=utf-8" if as_format == "csv" else "application/x-ndjson"
-    return StreamingResponse(
-        _lines(desk, ids, as_format),
-        media_type=kind,
-        headers={"Content-Disposition": f'attachment; filename="dead-letters.{as_format}"'},
-    )
+    with ExitStack() as reading:
+        reading.enter_context(desk.gate.entered())
+        ids = await desk.letters.ids(wanted)
+        what: dict[str, Any] = {"filter": filter_of(wanted), "format": as_format}
+        deed = Deed(
+            who=who_asks(request), at=desk.now(), action="export", count=len(ids), what=what
+        )
+        await desk.audit.add(deed)
+        kind = "text/csv; charset=utf-8" if as_format == "csv" else "application/x-ndjson"
+        return Export(
+            _lines(desk, ids, as_format),
+            media_type=kind,
+            headers={"Content-Disposition": f'attachment; filename="dead-letters.{as_format}"'},
+            reading=reading.pop_all(),
+        )
 
 
 async def _lines(desk: Desk, ids: list[str], as_format: str) -> AsyncIterator[bytes]:

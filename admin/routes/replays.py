@@ -99,7 +99,8 @@ async def replay_many(
     Letters that fall after this moment are not meant. Two jobs for the same letters put each back
     once. A restart of admin does not end a job. 409 when `expected_count` is not what matches.
     """
-    ids = await desk.letters.chosen(how.wanted, how.ids)
+    with desk.reading(how.wanted):
+        ids = await desk.letters.chosen(how.wanted, how.ids)
     if how.dry_run:
         return Response(Counted(count=len(ids)).model_dump_json(), media_type="application/json")
     job = await start_job(

@@ -7,7 +7,13 @@ from typing import Any
 
 import hiredis
 import redis.exceptions as redis_errors
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio import (
+    BlockingConnectionPool,
+    Connection,
+    ConnectionPool,
+    Redis,
+    SSLConnection,
+)
 from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -154,7 +160,9 @@ class Bus:
 
 
 @asynccontextmanager
-async def connect(url: str, keys: Keys | None = None) -> AsyncIterator[Bus]:
+async def connect(
+    url: str, keys: Keys | None = None, most: int | None = None
+) -> AsyncIterator[Bus]:
     """Open a bus; the first command opens the connection.
 
     Every command is sent once: what to do after a lost answer is decided by who sent it.
@@ -162,13 +170,17 @@ async def connect(url: str, keys: Keys | None = None) -> AsyncIterator[Bus]:
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         keys: Names of the keys; of prefix `ha` when None.
+        most: Connections at once, for which commands wait; None: as many as there are commands.
 
     Raises:
         InvalidSetting: When the URL cannot be read.
     """
     try:
-        pool = ConnectionPool.from_url(
+        pool: ConnectionPool = (
+            ConnectionPool if most is None else BlockingConnectionPool
+        ).from_url(
             url,
+            **({} if most is None else {"max_connections": most, "timeout": ANSWER_TIMEOUT_S}),
             # redis-py would repeat an XADD whose answer was lost, and so write it twice.
             retry=Retry(NoBackoff(), 0),
             protocol=2,

@@ -143,6 +143,7 @@ class Pipeline:
         self.secrets = {
             "HA_ACCESS_TOKEN": f"canary-home-{secret}",
             "INFLUXDB_TOKEN": f"canary-influxdb-{secret}",
+            "ADMIN_TOKEN": f"canary-admin-{secret}",
             "redis": f"canary-redis-{secret}",
         }
         acl = folder / "users.acl"
@@ -205,7 +206,8 @@ class Pipeline:
         await self._link(opening, "home", _port(home["url"]))
         await self._link(opening, "influxdb", _port(self._influxdb_url))
         for name in self.setup.workers:
-            await self._link(opening, name, self.redis.port)
+            if name != "admin":  # what it reads would keep the other proxies waiting
+                await self._link(opening, name, self.redis.port)
             self.workers[name] = self._worker(opening, name)
         self.bus: Bus = await opening.enter_async_context(connect(self.redis.url, Keys()))
         for worker in self.workers.values():
@@ -237,7 +239,7 @@ class Pipeline:
         traps = (
             f"{at}={kind}:{self.trap(key)}" for key, (at, kind) in TRAPS.items() if _fits(at, room)
         )
-        port = self.links[name].port
+        port = self.links[name].port if name in self.links else self.redis.port
         return self._child(
             opening,
             name,
@@ -257,6 +259,8 @@ class Pipeline:
                 "INFLUXDB_TOKEN": self.secrets["INFLUXDB_TOKEN"],
                 "INFLUXDB_TIMEOUT_S": "3",
                 "STORE_BATCH_SIZE": "1000",
+                "ADMIN_TOKEN": self.secrets["ADMIN_TOKEN"],
+                "ADMIN_PORT": "0",
                 **dict(self.setup.settings),
             },
         )

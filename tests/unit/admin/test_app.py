@@ -11,7 +11,7 @@ from admin import failure, health, known
 from admin.frame import MAX_BODY_BYTES, Frame
 from admin.routes import dead_letters, entities, events, streams
 from admin.routes import health as health_routes
-from admin.security import COOKIE, Hosts
+from admin.security import COOKIE, Door, Hosts
 from common.errors import CountChanged, InvalidSetting
 from tests.fakes.desk import TOKEN, admin_on, routes_of
 
@@ -181,7 +181,7 @@ async def test_only_requests_are_framed():
     async def app(scope, _receive, _send):
         seen.append(scope)
 
-    await Frame(app, Hosts())({"type": "lifespan"}, None, None)
+    await Frame(app, Door("t" * 16), Hosts())({"type": "lifespan"}, None, None)
     assert seen == [{"type": "lifespan"}]
 
 
