@@ -163,13 +163,13 @@ def _of_streams(seen: Overview, limits: Limits) -> Iterator[Condition]:
                 title=f"{stage} is {_span(lag_s)} behind",
                 remedy="See what it waits for: `habus doctor`; nothing is lost meanwhile",
             )
-    hours = None if seen.server is None else hours_left(seen.server, seen.streams)
+    hours = None if seen.server is None else hours_left(seen.server, seen.streams, seen.pulses)
     if hours is not None and hours < limits.buffer_hours:
         yield Condition(
             alert="buffer",
             severity="critical" if hours < limits.buffer_hours / 4 else "warning",
-            title=f"Redis is full in {hours:.1f} hours if nothing drains",
-            remedy="Bring the sink back, or raise Redis's `maxmemory`",
+            title=f"Redis and the spool are full in {hours:.1f} hours if nothing drains",
+            remedy="Bring the sink back, give the spool more disk, or raise Redis's `maxmemory`",
         )
 
 

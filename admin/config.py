@@ -88,10 +88,10 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
         default=300, gt=0, description="Seconds that a stage may be behind without an alert."
     )
     alert_buffer_hours: float = Field(
-        default=2,
+        default=24,
         ge=0,
-        description="Hours until Redis is full, at the present rate, below which there is an "
-        "alert; the spool on disk comes on top.",
+        description="Hours until Redis and then the spool are full, at the present rate, below "
+        "which there is an alert.",
     )
     dead_retention_days: float = Field(
         default=0,

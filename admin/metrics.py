@@ -60,7 +60,9 @@ class _Scrape(Collector):
                 yield _gauge("habus_redis_durability", text, float(not seen.weaknesses))
             yield _gauge("habus_gaps_open", "Times of which events are missing.", len(seen.gaps))
             if seen.server is not None:
-                yield from _of_server(seen.server, hours_left(seen.server, seen.streams))
+                yield from _of_server(
+                    seen.server, hours_left(seen.server, seen.streams, seen.pulses)
+                )
 
 
 def _of_workers(
@@ -127,7 +129,7 @@ def _of_server(server: ServerInfo, hours: float | None) -> Iterator[Metric]:
         text = "Bytes that Redis may use; absent without a limit."
         yield _gauge("habus_redis_memory_limit_bytes", text, server.maxmemory_bytes)
     if hours is not None:
-        text = "Hours that Redis can hold what comes while the sink is away; the spool on top."
+        text = "Hours that Redis, then the spool, can hold what comes while the sink is away."
         yield _gauge("habus_buffer_hours", text, hours)
 
 

@@ -10,6 +10,7 @@ from admin.desk import TheDesk
 from admin.failure import failures
 from admin.routes.asked import Cursor, PageLimit, none_before
 from common.bus.server import describe
+from common.heartbeat import read_pulses
 
 router = APIRouter(tags=["streams"])
 
@@ -60,7 +61,7 @@ class StreamList(BaseModel):
     streams: list[Stream]
     hours_left: float | None = Field(
         default=None,
-        description="Hours until Redis is full when nothing drains; null: no limit is set, or"
+        description="Hours until Redis and then the spool are full; null: no limit is set, or"
         " nobody knows yet.",
         examples=[72.5],
     )
@@ -90,7 +91,7 @@ class EntryPage(BaseModel):
 async def streams(desk: TheDesk) -> StreamList:
     """Length, memory, groups, consumers, pending, and lag in entries and in seconds."""
     found = [await desk.streams.info(name) for name in desk.bus.keys.streams]
-    hours = hours_left(await describe(desk.bus), found)
+    hours = hours_left(await describe(desk.bus), found, await read_pulses(desk.bus))
     return StreamList(
         streams=[Stream.model_validate(info) for info in found],
         hours_left=None if hours is None else round(hours, 1),

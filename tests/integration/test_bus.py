@@ -340,3 +340,30 @@ async def test_a_cancelled_command_ends_its_task(bus):
         done, _ = await asyncio.wait([task], timeout=5)
         assert done
         assert task.cancelled()
+
+
+async def test_a_ledger_of_another_type_stops_every_effect(bus):
+    """What cannot be counted is not done: no move, acknowledgement, hand-in, purge or replay."""
+    await append(bus, 1, 1)
+    reader = consumer(bus, ENRICH)
+    batch = await anext(reader.batches(asyncio.Event()))
+    await bus.delete(KEYS.ledger)
+    await bus.command("SET", KEYS.ledger, "x")
+    letter_id = await bus.command("XADD", KEYS.dead, "*", "id", "x")
+    held = batch[0].entry_id
+    effects = {
+        "move": (
+            (KEYS.raw, KEYS.enriched, KEYS.dead, KEYS.ledger),
+            (ENRICH, "me", held, held, 1, "next", held, 2, "id", "x"),
+        ),
+        "acknowledge": ((KEYS.raw, KEYS.ledger), (ENRICH, "stored", held)),
+        "inject": ((KEYS.inbox, KEYS.ledger), ("id", "x")),
+        "purge": ((KEYS.dead, KEYS.ledger, KEYS.audit), (0, letter_id)),
+        "replay": ((KEYS.dead, KEYS.inbox, KEYS.ledger, KEYS.audit), (letter_id, 0, "id", "x")),
+    }
+    for script, (keys, args) in effects.items():
+        with pytest.raises(BusUnavailable, match="ha:ledger"):
+            await bus.run(script, keys, *args)
+    assert (await bus.command("XPENDING", KEYS.raw, ENRICH))[0] == 1
+    for key, length in ((KEYS.enriched, 0), (KEYS.inbox, 0), (KEYS.dead, 1)):
+        assert await bus.command("XLEN", key) == length

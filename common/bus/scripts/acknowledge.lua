@@ -4,6 +4,7 @@
 -- KEYS: source, ledger
 -- ARGV: group, counter, ids…
 -- Returns: number acknowledged
+redis.call('HLEN', KEYS[2])  -- of a wrong type it fails here, before anything is done
 local acknowledged = 0
 for from = 3, #ARGV, 1000 do
   acknowledged = acknowledged

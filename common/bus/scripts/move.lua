@@ -10,6 +10,7 @@
 -- Returns: number forwarded, number buried, number not ours
 local source, next_stream, dead, ledger = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer = ARGV[1], ARGV[2]
+redis.call('HLEN', ledger)  -- of a wrong type it fails here, before anything is done
 
 local ours = {}
 local held = redis.pcall('XPENDING', source, group, ARGV[3], ARGV[4], ARGV[5], consumer)

@@ -3,6 +3,8 @@
 -- KEYS: dead, ledger, audit
 -- ARGV: number of flat fields of the audit's line, those, letter ids…
 -- Returns: number deleted
+redis.call('HLEN', KEYS[2])  -- of a wrong type it fails here, before anything is done
+redis.call('XLEN', KEYS[3])
 local purged, line = 0, tonumber(ARGV[1])
 for from = 2 + line, #ARGV, 1000 do
   purged = purged + redis.call('XDEL', KEYS[1], unpack(ARGV, from, math.min(from + 999, #ARGV)))

@@ -4,6 +4,8 @@
 -- ARGV: letter id, number of flat fields of the audit's line, those, flat fields of the entry
 --       that the letter becomes
 -- Returns: its new entry id, or nothing when the letter is gone
+redis.call('HLEN', KEYS[3])  -- of a wrong type it fails here, before anything is done
+redis.call('XLEN', KEYS[4])
 if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return false end
 local line = tonumber(ARGV[2])
 local id = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3 + line))

@@ -6,6 +6,7 @@
 -- Returns: state of the job (or "taken" while somebody else runs it), replayed, gone, ids of the
 --          expired ones
 local dead, inbox, enriched, ledger, job = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+redis.call('HLEN', ledger)  -- of a wrong type it fails here, before anything is done
 local now = tonumber(ARGV[2])
 local known = redis.call('HMGET', job, 'state', 'owner', 'owner_ms')
 if known[1] ~= 'running' then return {known[1] or 'gone', 0, 0, {}} end

@@ -1,4 +1,4 @@
-"""How long Redis can hold what comes while the sink is away."""
+"""How long Redis, and then the spool, can hold what comes while the sink is away."""
 
 import pytest
 from hypothesis import given
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from admin.buffer import backlog, hours_left
 from common.bus.server import ServerInfo
 from common.bus.stream import GroupInfo, StreamInfo
+from common.heartbeat import Pulse
 
 SERVER = ServerInfo(maxmemory_bytes=100_000_000, used_bytes=30_000_000)
 
@@ -41,6 +42,27 @@ def test_room_is_what_is_free_and_what_is_settled():
 def test_a_full_redis_has_no_hours_left():
     """Beyond the limit the answer is zero and not less."""
     assert hours_left(ServerInfo(maxmemory_bytes=100, used_bytes=100), [stream()]) == 0
+
+
+def ingest(**spool):
+    return Pulse(stage="ingest", name="nas", **spool)
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "spool_bytes", "unsent", "hours"),
+    [(1_000_000, 0, 0, 1.0), (500_000, 700_000, 200, 1.0), (0, 100_000, 900, 0.0)],
+)
+def test_the_spool_comes_on_top(free_bytes, spool_bytes, unsent, hours):
+    """What is free on its disk, and what was sent, holds as many events as have room there."""
+    spool = ingest(
+        spool_event_bytes=1000,
+        spool_free_bytes=free_bytes,
+        spool_bytes=spool_bytes,
+        spool_unsent=unsent,
+    )
+    without = hours_left(SERVER, [stream()], [Pulse(stage="store", name="nas")])
+    assert without == hours_left(SERVER, [stream()])
+    assert hours_left(SERVER, [stream()], [spool, ingest()]) == pytest.approx(without + hours)
 
 
 @pytest.mark.parametrize(
