@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TextIO
+from typing import Final, TextIO
 
 from common.backoff import delays
 from common.bus import connect
@@ -53,14 +53,11 @@ class EmbeddedRedis:
 
 
 @asynccontextmanager
-async def embedded_redis(
-    folder: Path, appendfsync: Literal["always", "everysec"], *, ephemeral: bool
-) -> AsyncIterator[EmbeddedRedis]:
+async def embedded_redis(folder: Path, *, ephemeral: bool) -> AsyncIterator[EmbeddedRedis]:
     """Run a private Redis as long as the context lasts; it ends with us, however we end.
 
     Args:
         folder: Where it keeps its data, its log and its socket.
-        appendfsync: How soon what it is told is on the disk.
         ephemeral: Whether one that keeps nothing will do.
 
     Raises:
@@ -68,7 +65,7 @@ async def embedded_redis(
     """
     binary = await find_server()
     if binary is not None:
-        async with _server(binary, folder, appendfsync) as redis:
+        async with _server(binary, folder) as redis:
             yield redis
     elif ephemeral:
         async with _fake() as redis:
@@ -107,14 +104,14 @@ async def _starts(binary: str) -> bool:
 
 
 @asynccontextmanager
-async def _server(binary: str, folder: Path, appendfsync: str) -> AsyncIterator[EmbeddedRedis]:
+async def _server(binary: str, folder: Path) -> AsyncIterator[EmbeddedRedis]:
     where, redis = _address(folder)
     with _lock_file(folder) as lock:
         await _lock(lock.fileno(), folder)
         command = (
             *(binary, *where),
             *("--logfile", "redis.log", "--daemonize", "no"),
-            *("--appendonly", "yes", "--appendfsync", appendfsync, "--save", ""),
+            *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
             *("--maxmemory-policy", "noeviction"),
         )
         server = _Server(command, redis.url, folder / "redis.log", lock.fileno())

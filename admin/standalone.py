@@ -193,7 +193,7 @@ async def _home(data: Path, ephemeral: bool, stop: asyncio.Event) -> None:  # no
     if rooms.admin.origins()["REDIS_URL"] != DEFAULT:
         await rooms.work(stop)
         return
-    async with embedded_redis(data / "redis", "always", ephemeral=ephemeral) as redis:
+    async with embedded_redis(data / "redis", ephemeral=ephemeral) as redis:
         log.info("REDIS_URL is not set: events wait in a Redis of our own", look=redis.cli)
         await rooms.with_values({"redis_url": redis.url}).work(stop)
 
@@ -212,7 +212,7 @@ async def _demo(  # noqa: PLR0913, PLR0917 - one for each option
     with _folder(data) as place:
         folder = Path(place)
         async with (
-            embedded_redis(folder / "redis", "everysec", ephemeral=True) as redis,
+            embedded_redis(folder / "redis", ephemeral=True) as redis,
             simulator.serve() as home,
             ledger_at_end(redis.url) as bus,
         ):

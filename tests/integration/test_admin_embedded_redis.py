@@ -31,7 +31,7 @@ def server():
 async def test_it_keeps_what_it_was_told(tmp_path):
     """What one run wrote, the next one reads; it refuses when full and is nobody else's."""
     folder = tmp_path / "redis"
-    async with embedded_redis(folder, "always", ephemeral=False) as redis:
+    async with embedded_redis(folder, ephemeral=False) as redis:
         assert redis.keeps
         assert redis.url == f"unix://{folder}/redis.sock"
         assert redis.cli == f"redis-cli -s {folder}/redis.sock"
@@ -42,7 +42,7 @@ async def test_it_keeps_what_it_was_told(tmp_path):
             assert told["maxmemory_policy"] == "noeviction"
             assert told["aof_enabled"] == 1
     async with (
-        embedded_redis(folder, "everysec", ephemeral=False) as redis,
+        embedded_redis(folder, ephemeral=False) as redis,
         connect(redis.url) as bus,
     ):
         assert await bus.command("GET", "a") == b"b"
@@ -52,7 +52,7 @@ async def test_it_keeps_what_it_was_told(tmp_path):
 async def test_a_deep_folder_gets_a_port(tmp_path):
     """A socket's path has at most 107 bytes; beyond it a loopback port serves."""
     folder = tmp_path / ("x" * 100)
-    async with embedded_redis(folder, "everysec", ephemeral=False) as redis:
+    async with embedded_redis(folder, ephemeral=False) as redis:
         assert redis.url.startswith("redis://127.0.0.1:")
         assert redis.cli.startswith("redis-cli -p ")
         async with connect(redis.url) as bus:
@@ -63,9 +63,9 @@ async def test_a_deep_folder_gets_a_port(tmp_path):
 async def test_two_cannot_use_one_folder(tmp_path, monkeypatch):
     """The second is refused with the folder's name, and the first goes on."""
     monkeypatch.setattr(room, "STOP_S", 0.2)
-    async with embedded_redis(tmp_path, "everysec", ephemeral=False) as redis:
+    async with embedded_redis(tmp_path, ephemeral=False) as redis:
         with pytest.raises(FatalError, match=str(tmp_path)):
-            async with embedded_redis(tmp_path, "everysec", ephemeral=False):
+            async with embedded_redis(tmp_path, ephemeral=False):
                 pass
         async with connect(redis.url) as bus:
             await bus.ping()
@@ -78,7 +78,7 @@ async def test_a_server_that_does_not_start_says_where_to_look(tmp_path):
     folder.mkdir()
     (folder / "appendonly.aof.manifest").write_text("rubbish\n")
     with pytest.raises(FatalError, match=r"redis\.log"):
-        async with embedded_redis(tmp_path, "everysec", ephemeral=False):
+        async with embedded_redis(tmp_path, ephemeral=False):
             pass
 
 
@@ -86,7 +86,7 @@ async def test_a_server_that_does_not_start_says_where_to_look(tmp_path):
 async def test_it_is_started_again_when_it_ends(tmp_path, capsys):
     """Killed again and again, it comes back with what it kept, and ends with us."""
     async with (
-        embedded_redis(tmp_path, "always", ephemeral=False) as redis,
+        embedded_redis(tmp_path, ephemeral=False) as redis,
         connect(redis.url) as bus,
     ):
         await bus.command("SET", "a", "b")
@@ -107,7 +107,7 @@ async def test_it_is_started_again_when_it_ends(tmp_path, capsys):
 async def test_one_that_cannot_start_again_is_tried_again(tmp_path, capsys):
     """While its file cannot be read it is said where to look, and tried until it can."""
     async with (
-        embedded_redis(tmp_path, "always", ephemeral=False) as redis,
+        embedded_redis(tmp_path, ephemeral=False) as redis,
         connect(redis.url) as bus,
     ):
         await bus.command("SET", "a", "b")
@@ -140,7 +140,7 @@ async def test_it_ends_when_we_are_killed(tmp_path):
         "from pathlib import Path\n"
         "from admin.embedded_redis import embedded_redis\n"
         "async def main():\n"
-        "    async with embedded_redis(Path(sys.argv[1]), 'always', ephemeral=False):\n"
+        "    async with embedded_redis(Path(sys.argv[1]), ephemeral=False):\n"
         "        print('up', flush=True)\n"
         "        await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"
@@ -155,7 +155,7 @@ async def test_it_ends_when_we_are_killed(tmp_path):
     process.kill()
     await process.communicate()
     async with (
-        embedded_redis(tmp_path, "always", ephemeral=False) as redis,
+        embedded_redis(tmp_path, ephemeral=False) as redis,
         connect(redis.url) as bus,
     ):
         await bus.ping()
@@ -167,9 +167,9 @@ async def test_without_a_server_a_fake_will_do_only_if_asked(tmp_path, monkeypat
     monkeypatch.setattr(room.importlib.util, "find_spec", lambda _: None)
     assert await find_server() is None
     with pytest.raises(FatalError, match="--ephemeral"):
-        async with embedded_redis(tmp_path, "always", ephemeral=False):
+        async with embedded_redis(tmp_path, ephemeral=False):
             pass
-    async with embedded_redis(tmp_path, "always", ephemeral=True) as redis:
+    async with embedded_redis(tmp_path, ephemeral=True) as redis:
         assert not redis.keeps
         async with connect(redis.url) as bus:
             # An error does not end the connection, and scripts run.
@@ -197,12 +197,12 @@ async def test_it_waits_for_the_one_that_is_ending(tmp_path):
     first = asyncio.Event()
 
     async def hold():
-        async with embedded_redis(tmp_path, "everysec", ephemeral=False):
+        async with embedded_redis(tmp_path, ephemeral=False):
             first.set()
             await asyncio.sleep(0.3)
 
     held = asyncio.create_task(hold())
     await until(first.is_set)
-    async with embedded_redis(tmp_path, "everysec", ephemeral=False):
+    async with embedded_redis(tmp_path, ephemeral=False):
         assert held.done()
     await held
