@@ -52,7 +52,7 @@ test: lint types ## Lint, types, and every test that needs no server installed b
 integration: install-test ## One adapter against the real thing
 	$(BIN)/pytest -rs -m integration
 
-faults: install-test ## Processes killed, networks cut, disks full
+faults: install-test ## Processes killed, networks cut, disks full; FAULT_SEED=n repeats a run
 	$(BIN)/pytest -rs -m faults tests/faults
 
 faults-table: install-test ## The README's table of faults, from the last run of `make faults`

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests.fakes.until import until
 from tests.faults.fault import fault, params_of
 from tests.faults.pipeline import Setup
 
@@ -83,8 +84,10 @@ async def restored(pipeline, changes=0):
     assert await ingest.ended(20) == 0
     shutil.rmtree(spool)
     backup.rename(spool)
+    said = pipeline.hears("ingest")
     ingest.start()
     await pipeline.subscribed()
+    await until(lambda: said("Fetched what was missed"), 40, "history to be fetched")
     await pipeline.flow()
     return "a spool of some seconds before was put in place of the right one"
 
