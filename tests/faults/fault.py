@@ -89,7 +89,7 @@ async def survive(pipeline: Pipeline, fault: Fault) -> Outcome:
     outcome.sent = len(new & (account.owed | account.filtered))
     outcome.lost = len(account.missing - gone)
     outcome.stored_twice = sum(len(point.series) > 1 for point in account.points.values())
-    outcome.buried_wrongly = len(gone - pipeline.expected_dead)
+    outcome.buried_wrongly = len(gone - pipeline.expected_dead - account.strangers)
     outcome.buried_rightly = len(pipeline.expected_dead) - dead
     outcome.repeated = account.repeated - repeated
     return outcome
