@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 FIRST_S = 0.2
 FACTOR = 2.0
-CAP_S = 30.0
+CAP_S = 10.0
 
 
 def delays(

@@ -143,7 +143,7 @@ async def patiently(
 ) -> Answer:
     """Return what the call answers, waiting out every TransientError.
 
-    Waits 0.2 s at first, 30 s at most, or as long as the error's `retry_after` says.
+    Waits 0.2 s at first, 10 s at most, or as long as the error's `retry_after` says.
 
     Args:
         call: What to do; it is done again after each wait.

@@ -262,13 +262,13 @@ async def test_an_answer_comes_at_once(waits, said):
 
 
 async def test_waits_longer_each_time(waits, said):
-    """Waits begin below 0.2 s, grow, and never exceed 30 s."""
+    """Waits begin below 0.2 s, grow, and never exceed 10 s."""
     away = Away(*[BusUnavailable("refused")] * 20)
     assert await patiently(away, asyncio.Event(), "Redis") == "answer"
     assert away.calls == 21
     assert len(waits) == 20
     for n, seconds in enumerate(waits):
-        longest = min(0.2 * 2**n, 30)
+        longest = min(0.2 * 2**n, 10)
         assert longest / 2 <= seconds <= longest
     assert said[0][0] == "warning"
 
