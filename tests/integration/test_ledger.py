@@ -240,3 +240,15 @@ async def test_the_ledger_is_looked_after_until_the_worker_stops(bus):
     await until(counted)
     stop.set()
     await task
+
+
+@pytest.mark.parametrize("read", [0, 4])
+async def test_a_lag_that_redis_has_wrong_corrects_nothing(bus, read):
+    """After a restart Redis may think that a group has read more or fewer: nothing is lost."""
+    await append(bus, 1, 5)
+    batch = await anext(consumer(bus, ENRICH, batch_size=2).batches(asyncio.Event()))
+    last = batch[-1].entry_id
+    await bus.command("XGROUP", "SETID", KEYS.raw, ENRICH, last, "ENTRIESREAD", read)
+    ledger = await reconcile(bus)
+    assert (ledger.lost, ledger.redelivered, ledger.in_flight) == (0, 0, 5)
+    assert (await read_ledger(bus)).unaccounted == 0
