@@ -3,10 +3,13 @@
 import re
 from typing import Final
 
-_NAME: Final = re.compile(r"[a-z0-9_*?\[\]!]+\.?[a-z0-9_*?\[\]!]*")
+_PART: Final = r"[A-Za-z0-9_*?\[\]!]"
+NAME: Final = rf"^({_PART}+\.{_PART}*|{_PART}*\*{_PART}*)$"
+"""Regular expression of what can name entities; with a dot, or with an asterisk for it."""
+
+_name: Final = re.compile(NAME.removeprefix("^").removesuffix("$"))
 
 
 def is_name(text: str) -> bool:
     """Whether this can name entities: an entity id, or a pattern such as `sensor.*_power`."""
-    lowered = text.lower()
-    return bool(_NAME.fullmatch(lowered)) and ("." in lowered or "*" in lowered)
+    return _name.fullmatch(text) is not None

@@ -24,6 +24,8 @@ KINDS = {
     "test_outsiders": "streams meddled with by others",
     "test_restarts": "restarts, backups, several faults at once",
     "test_letters": "replays of dead letters",
+    "test_admin_under_attack": "admin under attack",
+    "test_many_letters": "many dead letters at once",
 }
 """File of the tests → what happens there."""
 

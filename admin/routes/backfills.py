@@ -3,11 +3,11 @@
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from admin.desk import TheDesk
 from admin.failure import Refusal, failures
-from admin.names import is_name
+from admin.names import NAME, is_name
 from admin.routes.asked import Time
 from admin.who import who_asks
 from common.bus import BackfillJob, Deed
@@ -30,7 +30,7 @@ class Wanted(BaseModel):
 
     start: Time = Field(alias="from", description="From here on.", examples=["2026-11-20T15:00Z"])
     end: Time = Field(alias="to", description="Up to here.", examples=["2026-11-20T16:00Z"])
-    entities: list[str] = Field(
+    entities: list[Annotated[str, WithJsonSchema({"type": "string", "pattern": NAME})]] = Field(
         default_factory=list,
         max_length=MOST_ENTITIES,
         description="Entity ids, or patterns such as `sensor.*_power`; none: every entity.",

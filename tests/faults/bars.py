@@ -65,6 +65,7 @@ async def bar(name: str, seconds: float, rate: float) -> int:
             pipeline.account.read_on()
             until_n, sent = pipeline.account.last_n, len(pipeline.account.owed)
             drained_s, late = await pipeline.settled(until_n, ended, only_until=True)
+            time_s = time.monotonic() - ended if late else drained_s
             await pipeline.stop_flow()
             _, waits = await pipeline.settled(until_n, time.monotonic())
             broken = await pipeline.audited()
@@ -77,7 +78,7 @@ async def bar(name: str, seconds: float, rate: float) -> int:
             ledger = await pipeline.ledger()
     say(
         f"{name} away for {seconds:g} s at {rate:g} events/s: {sent} events had been sent, "
-        f"all in the sink {drained_s:.1f} s after it was back; {ledger}"
+        f"{'not all' if late else 'all'} in the sink {time_s:.1f} s after it was back; {ledger}"
     )
     for what, examples in broken.items():
         say(f"BROKEN {what}: {'; '.join(examples)}")

@@ -448,6 +448,7 @@ class Pipeline:
         recovery_s = 0.0
         deadline = ended + HEALS_WITHIN_S
         while True:
+            began = time.monotonic()
             try:
                 dead, fetches = await self.dead(), await self.gaps()
             except BusUnavailable:
@@ -469,7 +470,8 @@ class Pipeline:
                 waits.append(f"not well: {await self._pulses()}")
             if not waits or time.monotonic() > deadline:
                 return recovery_s, waits
-            await asyncio.sleep(0.05)
+            # As much time for the pipeline as the look took: it compares every event.
+            await asyncio.sleep(max(0.05, time.monotonic() - began))
 
     async def _counted(self) -> str:
         try:
