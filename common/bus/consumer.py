@@ -183,22 +183,7 @@ class Consumer:
     async def _make_groups(self) -> None:
         """Create the consumer group on each stream, at its very beginning."""
         for stream in self._streams:
-            if await self._has_group(stream):  # a full Redis refuses XGROUP CREATE even then
-                continue
-            try:
-                await self._bus.command("XGROUP", "CREATE", stream, self._group, "0", "MKSTREAM")
-            except redis_errors.ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
-
-    async def _has_group(self, stream: str) -> bool:
-        try:
-            groups = await self._bus.command("XINFO GROUPS", stream)
-        except redis_errors.ResponseError as error:
-            if "no such key" not in str(error):
-                raise
-            return False
-        return any(group["name"] == self._group.encode() for group in groups)
+            await self._bus.run("make_group", (stream,), self._group)
 
     async def _read(self) -> list[Delivery]:
         try:

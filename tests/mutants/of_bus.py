@@ -65,9 +65,9 @@ MUTANTS = (
     ),
     Mutant(
         "a group begins at the newest entry",
-        "common/bus/consumer.py",
-        'self._group, "0", "MKSTREAM")',
-        'self._group, "$", "MKSTREAM")',
+        _SCRIPTS + "make_group.lua",
+        "ARGV[1], '0', 'MKSTREAM')",
+        "ARGV[1], '$', 'MKSTREAM')",
         (_CONSUMER + "test_groups_begin_at_the_first_entry",),
     ),
     Mutant(

@@ -1,5 +1,7 @@
 """Rows as the spool's file keeps them."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,3 +24,11 @@ def test_what_is_packed_comes_back(kinds, first):
     ]
     assert [len(row.letter) for row in back] == [len(row.letter) for row in rows]
     assert events_in(batch[2]) == [row.event for row in rows]
+
+
+@pytest.mark.parametrize("letters", [b"\x81\x01\x91\xa1\xff", b"\x81\xa1a\x90", b"\xc1"])
+def test_letters_that_cannot_be_read_are_damage(letters):
+    """Whatever stands where the letters should be, there is one kind of error."""
+    last, ms, events, _ = packed([Row(1, START_MS, event(1), [])])
+    with pytest.raises(msgspec.MsgspecError):
+        unpacked(last, ms, events, letters)
