@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from common.backoff import delays
 from common.config import WorkerSettings
 from common.errors import FatalError, InvalidSetting, PoisonError, TransientError
+from common.heap import keep_heap
 from common.logs import OncePerMinute, logger, start_logging
 from common.look_up import Loop
 
@@ -46,6 +47,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     A FatalError becomes one sentence; what nobody foresaw, a traceback.
     """
     start_logging()
+    keep_heap()
     gc.freeze()  # what the imports made stays: no collection need look at it again
     gc.set_threshold(COLLECT_AFTER, 20, 20)
     try:
@@ -154,17 +156,24 @@ async def patiently(
     Raises:
         Stopped: When `stop` was set during a wait.
     """
+    try:
+        return await call()
+    except TransientError as error:
+        failed = [error]
     wait = _Wait(stop, waiting_for, on_wait)
+
+    async def attempt() -> Answer:
+        # Only now tenacity is asked, which costs more than most calls: it counts the first try.
+        if failed:
+            raise failed.pop()
+        return await call()
+
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(TransientError),
         wait=wait.how_long,
         before_sleep=wait.say,
         sleep=wait.out,
     )
-
-    async def attempt() -> Answer:
-        return await call()
-
     try:
         answer: Answer = await retrying(attempt)
     except PoisonError:  # an answer, too: whom we waited for is there, and refuses an event

@@ -1,6 +1,7 @@
 """The watchdog: cuts off work that hangs, so that it counts as a death like any other."""
 
 import faulthandler
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -14,13 +15,15 @@ _STDERR: Final = 2
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Around work that does not wait: after `HUNG_S` seconds the process ends with a traceback.
+    """Around work that does not wait: after `HUNG_S` seconds SIGALRM ends it with a traceback.
 
-    The clock runs in a thread that needs nothing of Python, so it ends a loop in C too. There is
+    The clock is the kernel's and needs nothing of Python, so it ends a loop in C too. There is
     one such clock in a process: what is watched must neither await nor be watched again within.
     """
-    faulthandler.dump_traceback_later(HUNG_S, file=_STDERR, exit=True)
+    # Not `dump_traceback_later`: a thread for each batch costs more than a small batch does.
+    faulthandler.register(signal.SIGALRM, file=_STDERR, chain=True)
+    signal.setitimer(signal.ITIMER_REAL, HUNG_S)
     try:
         yield
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)

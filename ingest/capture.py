@@ -140,7 +140,7 @@ class Capture:
                 # What still waits is spooled first; then the reader says how the connection ended.
                 with suppress(HomeAssistantUnavailable):
                     await self._send(socket)
-                due = started + gather_s(PAUSE_S, came) if frames.is_empty else 0.0
+                due = 0.0 if frames.is_pressing else started + gather_s(PAUSE_S, came)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
         except HomeAssistantUnavailable:
             await patiently(lambda: self._missing.begin(_now_us()), stop, "the disk")

@@ -68,6 +68,6 @@ class Frames:
         return taken
 
     @property
-    def is_empty(self) -> bool:
-        """Whether no frame waits."""
-        return not self._frames
+    def is_pressing(self) -> bool:
+        """Whether as much waits as is taken at once: there is no sense in letting more gather."""
+        return self._bytes >= TAKEN_AT_ONCE_BYTES or self._is_ended

@@ -11,7 +11,7 @@ import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
 from common.bus.delivery import Delivery, delivery
-from common.bus.entry import Field, fields_of, values_of
+from common.bus.entry import Field, Shared, fields_of, shared_of, values_of
 from common.bus.left_behind import LeftBehind
 from common.bus.letter import Burial, letter
 from common.errors import BusUnavailable, DeliveredTooOften, PoisonError
@@ -263,6 +263,7 @@ class Consumer:
     ) -> None:
         at = time_of(time.time_ns() // 1000)
         args: list[Field] = []
+        said: Shared | None = None
         for held, outcome in pairs:
             if isinstance(outcome, PoisonError):
                 flat = letter(held.flat, outcome, self._burial(held, at))
@@ -271,6 +272,9 @@ class Consumer:
                 flat = fields_of(outcome)
                 args += (b"next", held.entry_id, len(flat), *flat)
             else:
+                if (shared := shared_of(outcome)) != said:
+                    said = shared
+                    args += (b"shared", *shared)
                 args += (b"event", held.entry_id, *values_of(outcome))
         first, last = pairs[0][0].entry_id, pairs[-1][0].entry_id  # in the stream's order
         keys = (stream, target, self._bus.keys.dead, self._bus.keys.ledger)

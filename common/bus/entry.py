@@ -12,8 +12,11 @@ VERSION: Final = b"1"
 Field = str | bytes | int
 """What Redis takes as a field's name or value."""
 
-Values = tuple[str, str, str, str, str, str, bytes]
-"""What varies in the entry of an event that was never replayed; the scripts know its names."""
+Shared = tuple[str, str, str]
+"""Type, source and home, which most events of a batch have in common: said once to the scripts."""
+
+Values = tuple[str, str, str, bytes]
+"""What varies from event to event: id, entity_id, time and data; the scripts know the names."""
 
 _NAMES: Final = [b"v", b"id", b"type", b"entity_id", b"time", b"source", b"home", b"data"]
 _DIGITS: Final = 19
@@ -46,17 +49,14 @@ def fields_of(event: Event) -> list[Field]:
     return flat
 
 
+def shared_of(event: Event) -> Shared:
+    """Values that its neighbours have too, for the scripts."""
+    return event.type, event.source, event.home
+
+
 def values_of(event: Event) -> Values:
-    """Values of id, type, entity_id, time, source, home and data, for the scripts."""
-    return (
-        event.id,
-        event.type,
-        event.entity_id,
-        event.time,
-        event.source,
-        event.home,
-        event.data,
-    )
+    """Values that its neighbours do not have, for the scripts; it was never replayed."""
+    return event.id, event.entity_id, event.time, event.data
 
 
 def event_of(flat: Sequence[bytes]) -> Event:

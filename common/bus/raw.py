@@ -7,7 +7,7 @@ import msgspec
 import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
-from common.bus.entry import Field, values_of
+from common.bus.entry import Field, Shared, shared_of, values_of
 from common.errors import BusUnavailable, SpoolInUse
 from common.event import Event
 
@@ -132,12 +132,16 @@ class RawStream:
             SpoolInUse: When another spool writes the stream now.
         """
         args: list[Field] = []
+        said: Shared | None = None
         for row in rows:
             entry_id = f"{row.ms}-{row.seq}"
             if row.letter:
                 args += (b"letter", entry_id, len(row.letter), *row.letter)
-            else:
-                args += (b"event", entry_id, *values_of(row.event))
+                continue
+            if (shared := shared_of(row.event)) != said:
+                said = shared
+                args += (b"shared", *shared)
+            args += (b"event", entry_id, *values_of(row.event))
         return await self._append(tally.filtered, tally.duplicates, tally.complete_until, *args)
 
     async def _append(self, *args: Field) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import hiredis
 import msgspec
 
 from common.bus.delivery import delivery
-from common.bus.entry import Field, fields_of, values_of
+from common.bus.entry import Field, fields_of, shared_of, values_of
 from common.bus.letter import Burial, letter
 from common.errors import PoisonError
 from common.event import Event, microseconds
@@ -29,7 +29,7 @@ def way_of(event: Event, registry: Registry = EMPTY) -> str:
     """
     packed = msgspec.msgpack.decode(msgspec.msgpack.encode(event), type=Event)
     assert packed == event, "the spool changed it"
-    hiredis.pack_command(("XADD", *values_of(event)))
+    hiredis.pack_command(("XADD", *shared_of(event), *values_of(event)))
     flat = [part if isinstance(part, bytes) else str(part).encode() for part in fields_of(event)]
     held = delivery("ha:raw", b"1-1", flat)
     assert held.event == event, "the bus changed it"
@@ -38,7 +38,7 @@ def way_of(event: Event, registry: Registry = EMPTY) -> str:
         point = line.line(enriched)
     except PoisonError as error:
         return bury(fields_of(event), error)
-    hiredis.pack_command(("XADD", *values_of(enriched)))
+    hiredis.pack_command(("XADD", *shared_of(enriched), *values_of(enriched)))
     _assert_is_its_point(point, event)
     try:
         other = line_ha.line(enriched)

@@ -4,10 +4,13 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+from msgspec.structs import replace
 
 from common.bus import ENRICH, STORE, Keys, Streams, Tally, connect
 from common.bus import consumer as consumer_module
+from common.bus.entry import event_of
 from common.errors import PointRejected, StepFailed
+from common.event import Event
 from common.ledger import read_ledger
 from common.lifecycle import Stopped
 from tests.fakes.bus import (
@@ -18,6 +21,7 @@ from tests.fakes.bus import (
     event,
     events_of,
     field_values,
+    flat_of,
     pending,
     rows,
 )
@@ -197,6 +201,28 @@ async def test_forwarding_appends_acknowledges_and_counts(bus, stop):
     assert await pending(bus, KEYS.raw, ENRICH) == {}
     ledger = await balanced(bus)
     assert (ledger.enriched, ledger.dead, ledger.in_flight) == (2, 0, 2)
+
+
+async def test_neighbours_that_differ_are_forwarded_as_they_are(bus, stop):
+    """What neighbours share is said once; type, source, home and replays stay each event's own."""
+    await append(bus, 1, 6)
+    reader = consumer(bus)
+    batch = await first_batch(reader, stop)
+    changes = [
+        {},
+        {"type": "call_service"},
+        {"source": "api"},
+        {"source": "api", "replays": 2},
+        {"home": "cabin"},
+        {},
+    ]
+    outcomes = [replace(held.event, **change) for held, change in zip(batch, changes, strict=True)]
+    outcomes[2] = StepFailed("no")
+    await reader.forward(batch, outcomes, KEYS.enriched, stop)
+    entries = await bus.command("XRANGE", KEYS.enriched, "-", "+")
+    forwarded = [event_of(flat_of(fields)) for _, fields in entries]
+    assert forwarded == [outcome for outcome in outcomes if isinstance(outcome, Event)]
+    assert (await balanced(bus)).dead == 1
 
 
 async def test_entries_of_raw_and_inbox_come_together(bus, stop):

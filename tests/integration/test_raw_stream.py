@@ -1,8 +1,10 @@
 """The head of the bus, on a real Redis: each row once, whatever happens to the answers."""
 
+import msgspec
 import pytest
 
 from common.bus import ENRICH, Keys, RawStream, Tally, connect
+from common.bus.entry import event_of
 from common.errors import BusUnavailable, SpoolInUse
 from common.ledger import read_ledger
 from tests.fakes.bus import (
@@ -12,6 +14,7 @@ from tests.fakes.bus import (
     balanced,
     event,
     field_values,
+    flat_of,
     letter_row,
     rows,
 )
@@ -63,6 +66,27 @@ async def test_rows_get_the_entry_ids_of_the_spool(bus, raw):
         b"data": b"{}",
     }
     assert (await balanced(bus)).captured == 3
+
+
+async def test_neighbours_that_differ_keep_what_is_theirs(bus, raw):
+    """What neighbours share is said once; where type, source or home change, each keeps its own."""
+    kept = [
+        {},
+        {"type": "call_service", "entity_id": ""},
+        {"type": "call_service", "entity_id": "", "source": "api"},
+        {"home": "cabin"},
+        {},
+    ]
+    mixed = [
+        msgspec.structs.replace(row, event=msgspec.structs.replace(row.event, **change))
+        for row, change in zip(rows(1, 5), kept, strict=True)
+    ]
+    mixed.insert(3, letter_row(4))
+    mixed[4:] = [msgspec.structs.replace(row, seq=row.seq + 1) for row in mixed[4:]]
+    await raw.append(mixed, Tally())
+    entries = await bus.command("XRANGE", KEYS.raw, "-", "+")
+    appended = [event_of(flat_of(fields)) for _, fields in entries]
+    assert appended == [row.event for row in mixed if not row.letter]
 
 
 async def test_the_same_rows_are_appended_once(bus, raw):

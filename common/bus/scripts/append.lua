@@ -3,8 +3,9 @@
 -- KEYS: raw, dead, watermark, ledger
 -- ARGV: spool, the position the sender knows, filtered so far, duplicates so far, complete
 --       until (the last four may be empty: not said), then of each row in the order of ids:
---       "event", its id, the values of id, type, entity_id, time, source, home, data; or
+--       "event", its id, the values of id, entity_id, time, data; or
 --       "letter", its id, number of flat fields, the flat fields
+--       and between them, before the events that have them: "shared", type, source, home
 -- A row at or below the position was appended before: it is passed over, so that a batch whose
 -- answer was lost can be sent again. When the stream is not where the sender knows it to be
 -- (Redis lost its tail, was emptied, or somebody else wrote), nothing is appended.
@@ -49,17 +50,22 @@ if ARGV[2] ~= '' and ARGV[2] ~= position then
 end
 
 local appended, buried, is_new, failure = 0, 0, false, nil
+local type_, source, home
 local i = 6
 while i <= #ARGV do
+  if ARGV[i] == 'shared' then
+    type_, source, home = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    i = i + 4
+  end
   local is_event, id = ARGV[i] == 'event', ARGV[i + 1]
-  local width = is_event and 9 or 3 + tonumber(ARGV[i + 2])
+  local width = is_event and 6 or 3 + tonumber(ARGV[i + 2])
   is_new = is_new or above(id, position)
   if is_new then
     local reply
     if is_event then
-      reply = redis.pcall('XADD', raw, id, 'v', '1', 'id', ARGV[i + 2], 'type', ARGV[i + 3],
-        'entity_id', ARGV[i + 4], 'time', ARGV[i + 5], 'source', ARGV[i + 6],
-        'home', ARGV[i + 7], 'data', ARGV[i + 8])
+      reply = redis.pcall('XADD', raw, id, 'v', '1', 'id', ARGV[i + 2], 'type', type_,
+        'entity_id', ARGV[i + 3], 'time', ARGV[i + 4], 'source', source, 'home', home,
+        'data', ARGV[i + 5])
     elseif above(id, letters) then  -- not buried before `raw` was emptied
       reply = redis.pcall('XADD', dead, '*', unpack(ARGV, i + 3, i + width - 1))
     end

@@ -2,9 +2,10 @@
 -- Moves deliveries on: appends each to its target, then acknowledges it, then counts.
 -- KEYS: source, next stream, dead, ledger
 -- ARGV: group, consumer, first id, last id, number of entries, then of each entry:
---       "event", its id in source, and the values of id, type, entity_id, time, source, home,
---       data that go to the next stream; or
+--       "event", its id in source, and the values of id, entity_id, time, data that go to the
+--       next stream; or
 --       "next" or "dead", its id in source, number of flat fields, the flat fields
+--       and between them, before the events that have them: "shared", type, source, home
 -- An entry that this consumer does not hold (any more) is left alone: another worker has
 -- claimed it, or an earlier try of the same move went through.
 -- Returns: number forwarded, number buried, number not ours
@@ -23,16 +24,21 @@ local function holds(id)
 end
 
 local done, buried, strange, failure = {}, 0, 0, nil
+local type_, came_by, home
 local i = 6
 while i <= #ARGV do
+  if ARGV[i] == 'shared' then
+    type_, came_by, home = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    i = i + 4
+  end
   local kind, id = ARGV[i], ARGV[i + 1]
-  local width = kind == 'event' and 9 or 3 + tonumber(ARGV[i + 2])
+  local width = kind == 'event' and 6 or 3 + tonumber(ARGV[i + 2])
   if holds(id) then
     local reply
     if kind == 'event' then
-      reply = redis.pcall('XADD', next_stream, '*', 'v', '1', 'id', ARGV[i + 2],
-        'type', ARGV[i + 3], 'entity_id', ARGV[i + 4], 'time', ARGV[i + 5],
-        'source', ARGV[i + 6], 'home', ARGV[i + 7], 'data', ARGV[i + 8])
+      reply = redis.pcall('XADD', next_stream, '*', 'v', '1', 'id', ARGV[i + 2], 'type', type_,
+        'entity_id', ARGV[i + 3], 'time', ARGV[i + 4], 'source', came_by, 'home', home,
+        'data', ARGV[i + 5])
     else
       local target = kind == 'next' and next_stream or dead
       reply = redis.pcall('XADD', target, '*', unpack(ARGV, i + 3, i + width - 1))

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from common.errors import HomeAssistantUnavailable
-from ingest.frames import Frames
+from ingest.frames import TAKEN_AT_ONCE_BYTES, Frames
 
 
 async def test_all_that_waits_is_taken_at_once_in_order():
@@ -71,3 +71,16 @@ async def test_an_end_wakes_who_waits():
     await asyncio.sleep(0)
     frames.end()
     assert await taking == []
+
+
+async def test_more_may_gather_until_there_is_enough_for_once():
+    """It presses when as much waits as is taken at once, or when nothing more can come."""
+    frames = Frames(10 * TAKEN_AT_ONCE_BYTES)
+    frames.put(b"x" * (TAKEN_AT_ONCE_BYTES - 1))
+    assert not frames.is_pressing
+    frames.put(b"x")
+    assert frames.is_pressing
+    await frames.take()
+    assert not frames.is_pressing
+    frames.end()
+    assert frames.is_pressing

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.bus.entry import event_of, fields_of, number, values_of
+from common.bus.entry import event_of, fields_of, number, shared_of, values_of
 from common.errors import MalformedEvent
 from common.event import Event
 
@@ -45,8 +45,11 @@ def test_an_entry_is_readable_by_hand():
 
 
 def test_the_values_are_those_that_the_scripts_name():
-    """Without names the values stand in the order of the fields."""
-    assert wire(values_of(PLAIN)) == wire(fields_of(PLAIN))[3::2]
+    """Shared or not, each value of the fields is there once, in their order."""
+    flat = wire(fields_of(PLAIN))
+    fields = dict(zip(flat[0::2], flat[1::2], strict=True))
+    assert wire(values_of(PLAIN)) == [fields[n] for n in (b"id", b"entity_id", b"time", b"data")]
+    assert wire(shared_of(PLAIN)) == [fields[n] for n in (b"type", b"source", b"home")]
 
 
 @pytest.mark.parametrize("missing", ["id", "type", "time", "data"])
