@@ -29,7 +29,7 @@ from ingest.disk import (
     translated,
 )
 
-IN_MEMORY: Final = 5_000
+IN_MEMORY: Final = 15_000
 """Unsent rows kept in memory too, so that the sender need not read what was just written."""
 
 IN_MEMORY_BYTES: Final = 16 * 2**20
