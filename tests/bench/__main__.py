@@ -58,8 +58,10 @@ class Bench:
         for title, (appendfsync, rate, _) in ways.items():
             has_bar = appendfsync == "everysec" and rate == o.rate
             yield from report.throughput(figures[title], title, has_bar=has_bar)
-        per_s = {t: f["stored_per_s"] for t, f in figures.items() if t.startswith("everysec")}
-        yield from report.floor(medians(self._floors), per_s)
+        quick = {title: each for title, each in figures.items() if title.startswith("everysec")}
+        per_s = {title: each["stored_per_s"] for title, each in quick.items()}
+        us = {title: sum(each[w] for w in report.WORKERS) for title, each in quick.items()}
+        yield from report.floor(medians(self._floors), per_s, us)
         yield from self._low_rates()
         yield from self._one_process()
 

@@ -1,5 +1,6 @@
 """The floor: pipelined XADD of the same entries, by a client that does nothing else."""
 
+import json
 import socket
 import time
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ class Floor:
         redis_us: The same of Redis.
         entry_bytes: Mean length of an entry's names and values.
         entries: Entries in one measurement.
+        json_us: Microseconds of CPU that Python's own `json.loads` takes for one event: says
+            how fast this machine is at what the workers do.
     """
 
     per_s: float
@@ -39,6 +42,7 @@ class Floor:
     redis_us: float
     entry_bytes: float
     entries: int
+    json_us: float
 
 
 class Client:
@@ -73,12 +77,20 @@ def measure(redis: RedisServer, runs: int, stream: str = "ha:raw") -> Floor:
         (found,) = client.ask([("XREVRANGE", stream, "+", "-", "COUNT", str(ENTRIES))])
         assert isinstance(found, list)
         entries = [tuple(flat) for _, flat in found]
-        figures = [_once(client, redis.pid, entries) for _ in range(runs)]
+        events = [flat[flat.index(b"data") + 1] for flat in entries]
+        figures = [(*_once(client, redis.pid, entries), _json_us(events)) for _ in range(runs)]
     finally:
         client.close()
-    per_s, client_us, redis_us = (median(column) for column in zip(*figures, strict=True))
+    per_s, client_us, redis_us, json_us = (median(each) for each in zip(*figures, strict=True))
     size = sum(sum(map(len, flat)) for flat in entries) / len(entries)
-    return Floor(per_s, client_us, redis_us, size, len(entries) * TIMES)
+    return Floor(per_s, client_us, redis_us, size, len(entries) * TIMES, json_us)
+
+
+def _json_us(events: Sequence[bytes]) -> float:
+    started = time.process_time()
+    for event in events:
+        json.loads(event)
+    return (time.process_time() - started) / len(events) * 1e6
 
 
 def _once(
