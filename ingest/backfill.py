@@ -67,7 +67,7 @@ class Backfill:
     ) -> None:
         self._history = history
         self._snapshots = snapshots
-        self._fetch = Fetch(history, spool, home, heartbeat)
+        self._fetch = Fetch(history, spool, home, heartbeat, snapshots)
         self._missing = missing
         self._requests = requests
         self._passes = passes

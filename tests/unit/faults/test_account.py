@@ -94,7 +94,18 @@ def test_one_change_is_one_point(told):
     told.happens(1)
     told.written(1)
     told.written(1, area="none")
-    assert told.broken() == ["I3"]
+    assert told.broken() == ["I3", "I4"]
+
+
+def test_one_entity_is_one_series(told):
+    """A point with other tags than the entity's other points is wrong, though it stands once."""
+    told.happens(1)
+    told.happens(2)
+    told.written(1)
+    told.written(2, area="none")
+    assert told.broken() == ["I4"]
+    told.account.strangers.add((T, "sensor.a"))
+    assert told.broken() == []
 
 
 @pytest.mark.parametrize(
