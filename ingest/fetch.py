@@ -185,7 +185,7 @@ class Fetch:
         late: list[str] = []
         for entity_id, at in found.wanted.items():
             us = microseconds(at)
-            if us > (span.start or 0) and entity_id not in found.confirmed:
+            if us > span.told_from and entity_id not in found.confirmed:
                 has_row = await self._history.has_row(entity_id, us, us + 1)
                 (late if has_row else lost).append(entity_id)
         return lost, late
