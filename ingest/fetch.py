@@ -146,7 +146,8 @@ class Fetch:
                 self._warn("", "A row of history cannot be read", entity=entity_id, error=error)
                 found.unreadable.add(entity_id)
                 continue
-            self._previous[entity_id] = told.as_previous()
+            # Without its attributes: they would keep the whole answer in memory.
+            self._previous[entity_id] = HistoryRow(row.s, lu=row.lu, lc=row.lc)
             found.entities.add(entity_id)
             found.newest = max(found.newest, event.time)
             if found.wanted.get(entity_id) == event.time:

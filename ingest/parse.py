@@ -64,16 +64,6 @@ class HistoryRow(msgspec.Struct, frozen=True, gc=False):
             return self
         return HistoryRow(self.s, msgspec.Raw(meaning), self.lu, self.lc)
 
-    def as_previous(self) -> "HistoryRow":
-        """What the next row must know of this one: of its attributes those with a meaning.
-
-        All of them would keep the whole answer in memory.
-        """
-        with suppress(*_NOT_JSON):
-            meaning = msgspec.Raw(msgspec.json.encode(_meaning_decoder.decode(self.a)))
-            return HistoryRow(self.s, meaning, self.lu, self.lc)
-        return HistoryRow(self.s, lu=self.lu, lc=self.lc)
-
     @property
     def seconds(self) -> float:
         """`last_updated` in seconds since 1970; 0 where the row has no time."""
@@ -117,7 +107,6 @@ class _Described(msgspec.Struct, gc=False):
     attributes: _Meaning
 
 
-_meaning_decoder = msgspec.json.Decoder(_Meaning)
 _described_decoder = msgspec.json.Decoder(_Described)
 _header_decoder = msgspec.json.Decoder(_Header)
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -77,7 +77,7 @@ class Account:
         self._keys: dict[int, Key] = {}
         self.points: dict[Key, Point] = {}
         self.series: dict[str, set[str]] = {}
-        """By entity, in which series its points stand: nobody renames or moves an entity here."""
+        """By entity, in which series its states stand: nobody renames or moves an entity here."""
         self.owed: set[Key] = set()
         self.filtered: set[Key] = set()
         self.wrong: list[str] = []
@@ -213,10 +213,11 @@ class Account:
         point = self.points.setdefault(key, Point())
         point.writes += 1
         series = measurement + json.dumps(tags, sort_keys=True)
-        self.series.setdefault(key[1], set()).add(series)
         stands = point.series.setdefault(series, {})
         stands.update(fields)
         change = self.changes.get(key)
+        if change is not None and change.state is not None:  # a removal has no name
+            self.series.setdefault(key[1], set()).add(series)
         if change is not None and (problem := _difference(measurement, key, change.state, stands)):
             self.wrong.append(problem)
 

@@ -108,6 +108,15 @@ def test_one_entity_is_one_series(told):
     assert told.broken() == []
 
 
+def test_a_removal_may_stand_in_a_series_of_its_own(told):
+    """Of what is gone no name is known."""
+    told.happens(1)
+    told.happens(2, None)
+    told.written(1)
+    told.written(2, area="none", available=False)
+    assert told.broken() == []
+
+
 @pytest.mark.parametrize(
     ("state", "fields"),
     [

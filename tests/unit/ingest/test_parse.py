@@ -378,22 +378,6 @@ def test_a_row_without_attributes_gets_the_meaning_of_its_entity():
     assert (row.s, row.lu, row.lc, bytes(row.a)) == ("11:42", 2.0, 1.0, MEANING)
 
 
-@pytest.mark.parametrize(
-    ("attributes", "kept"),
-    [
-        (b'{"friendly_name":"Plan","n":[1]}', b'{"friendly_name":"Plan"}'),
-        (b"[]", b"{}"),
-        (b'"\xff"', b"{}"),
-    ],
-)
-def test_a_removal_has_the_name_of_the_row_before_it(attributes, kept):
-    """A live removal says what the entity was called, so its row of history must say it too."""
-    before = HistoryRow("1", msgspec.Raw(attributes), lu=1.0, lc=0.5).as_previous()
-    removal = of_history_row("a.b", HistoryRow(None, lu=2.0), before, "home")
-    assert json.loads(removal.data)["data"]["old_state"]["attributes"] == json.loads(kept)
-    assert (before.s, before.lu, before.lc) == ("1", 1.0, 0.5)
-
-
 @given(
     st.none() | st.text(),
     st.dictionaries(st.text(), st.integers() | st.text()),
