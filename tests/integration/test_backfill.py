@@ -384,6 +384,8 @@ async def test_what_is_committed_late_comes_with_the_second_pass(tmp_path, redis
     async with Simulator(settings).serve() as home, connect(redis_url) as bus:
         ingest = Ingest(home, bus, redis_url, tmp_path)
         await ingest.one_life()
+        await until(lambda: home.now_us() % SECOND < SECOND // 10)  # it has just committed
+        home.change(20)
         async with ingest.running():
             home.change(10)
             await ingest.filled()

@@ -284,17 +284,18 @@ async def test_the_ledger_is_looked_after_until_the_worker_stops(bus):
     await task
 
 
-@pytest.mark.parametrize("key", [KEYS.raw, KEYS.dead])
+@pytest.mark.parametrize("key", [KEYS.raw, KEYS.enriched, KEYS.dead])
 async def test_a_stream_that_stands_aside_is_not_lost(bus, key):
     """While a key holds something else nobody knows what is in flight, and nothing is judged."""
     raw = await append(bus, 1, 10)
-    await raw.append([letter_row(11)], Tally())
+    await one_batch(bus, ENRICH, enrich)
+    await raw.append([*rows(11, 15), letter_row(16)], Tally())
     await bus.command("RENAME", key, "aside")
     await bus.command("SET", key, "a string")
     await reconcile(bus)
     await bus.command("RENAME", "aside", key)
     ledger = await balanced(bus)
-    assert (ledger.captured, ledger.lost, ledger.redelivered) == (11, 0, 0)
+    assert (ledger.captured, ledger.lost, ledger.redelivered) == (16, 0, 0)
 
 
 @pytest.mark.parametrize("read", [0, 4])
