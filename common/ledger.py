@@ -46,7 +46,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
         lost: Taken off the bus by somebody else before they were settled: entries or dead
             letters deleted by hand, a consumer deleted that held some.
         redelivered: Settled before and on their way again, or never counted: somebody
-            destroyed a consumer group or set it back, or added entries by hand.
+            destroyed a consumer group or set it back, added entries by hand, or deleted
+            `ha:raw`, which ingest then filled again.
         corrected_s: When `lost` or `redelivered` last grew, in seconds since 1970; 0: never.
         in_flight: Wait in the streams, or in a worker's hands; None when there are too many
             to count and Redis cannot tell.
@@ -133,7 +134,7 @@ async def _run(bus: Bus, script: str, how: str, most: int) -> tuple[Ledger, tupl
     keys = bus.keys
     flat, letters, correction, gone, *waiting = await bus.run(
         script,
-        (keys.ledger, keys.dead, keys.raw, keys.inbox, keys.enriched),
+        (keys.ledger, keys.dead, keys.watermark, keys.raw, keys.inbox, keys.enriched),
         *(most, how, ENRICH, ENRICH, STORE),
     )
     counters = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}

@@ -67,7 +67,7 @@ class Backfill:
     ) -> None:
         self._history = history
         self._snapshots = snapshots
-        self._fetch = Fetch(history, spool, home, heartbeat)
+        self._fetch = Fetch(history, spool, home, heartbeat, snapshots)
         self._missing = missing
         self._requests = requests
         self._passes = passes
@@ -94,14 +94,19 @@ class Backfill:
             span = await patiently(
                 lambda: self._missing.resolve(_now_us(), heard, stop), stop, "the disk"
             )
+            if not self._missing.entities:  # one that vanishes before the first span is filled
+                await self._remember(stop)
             if span is not None:
                 await self._fill(span, subscribed, stop)
-            states = self._snapshots.states
-            await patiently(lambda: self._missing.remember(states), stop, "the disk")
+            await self._remember(stop)
             while True:
                 await self._as_asked(await self._requests.next(stop), stop)
         except (HomeAssistantUnavailable, Stopped):
             return  # whoever reads the socket says so
+
+    async def _remember(self, stop: asyncio.Event) -> None:
+        states = self._snapshots.states
+        await patiently(lambda: self._missing.remember(states), stop, "the disk")
 
     async def _fill(self, span: Span, subscribed: float, stop: asyncio.Event) -> None:
         began, end, states = time.monotonic(), _now_us(), self._snapshots.states

@@ -17,6 +17,7 @@ from ingest import gap
 from ingest.gap import Span
 from ingest.history import History
 from ingest.parse import HistoryRow, of_history_row
+from ingest.snapshot import Snapshots
 from ingest.spool import Spool
 
 REST_S: Final = 0.05
@@ -57,9 +58,18 @@ class Fetch:
         spool: Where events go.
         home: Name of the home.
         heartbeat: Counts.
+        snapshots: Knows what the present states mean.
     """
 
-    def __init__(self, history: History, spool: Spool, home: str, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self,
+        history: History,
+        spool: Spool,
+        home: str,
+        heartbeat: Heartbeat,
+        snapshots: Snapshots,
+    ) -> None:
+        self._snapshots = snapshots
         self._history = history
         self._spool = spool
         self._home = home
@@ -126,10 +136,12 @@ class Fetch:
     ) -> Iterator[list[Event]]:
         """The rows as events, some at a time."""
         portion: list[Event] = []
+        meanings = self._snapshots.meanings
         listed = chain.from_iterable(rows.items() for rows in answers)
         for entity_id, row in ((name, row) for name, rows in listed for row in rows):
+            told = row.with_meaning(meanings.get(entity_id, b"{}"))
             try:
-                event = of_history_row(entity_id, row, self._before(entity_id, row), self._home)
+                event = of_history_row(entity_id, told, self._before(entity_id, row), self._home)
             except MalformedEvent as error:
                 self._warn("", "A row of history cannot be read", entity=entity_id, error=error)
                 found.unreadable.add(entity_id)
@@ -174,7 +186,7 @@ class Fetch:
         late: list[str] = []
         for entity_id, at in found.wanted.items():
             us = microseconds(at)
-            if us > (span.start or 0) and entity_id not in found.confirmed:
+            if us > span.told_from and entity_id not in found.confirmed:
                 has_row = await self._history.has_row(entity_id, us, us + 1)
                 (late if has_row else lost).append(entity_id)
         return lost, late

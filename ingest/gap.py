@@ -121,7 +121,8 @@ class Span(msgspec.Struct, frozen=True):
     Attributes:
         start: The newest event before it; None: not yet known.
         done: Up to here history was asked for.
-        is_first: Whether nothing was ever captured before.
+        is_first: Whether nothing was ever captured before, nor missed since.
+        promised: From here on what is missing is told: nobody listened before. 0: all of it.
         recovered: Events that history gave and that were not there.
         reaches_back: Whether history had anything at its very beginning.
         first_row: Time of the oldest row that history gave; None: none yet.
@@ -137,6 +138,12 @@ class Span(msgspec.Struct, frozen=True):
     first_row: int | None = None
     failed: tuple[Gap, ...] = ()
     overlap: int = OVERLAP
+    promised: int = 0
+
+    @property
+    def told_from(self) -> int:
+        """Where what is missing begins to be told."""
+        return max(self.start or 0, self.promised)
 
     @property
     def asked_from(self) -> int:
@@ -223,16 +230,21 @@ def judged(
         gone: Entities that vanished in it, without a trace in history.
         other_types: Captured event types of which there is no history.
     """
-    start = span.start or 0
+    start = span.told_from
     found = list(span.failed)
     if all(gap.reason != RECORDER_ABSENT for gap in found):
-        found += _beyond_retention(span, start, end)
+        found += _beyond_retention(span, span.start or 0, end)
         for reason, entities in ((NOT_RECORDED, unseen), (REMOVED, gone)):
             if named := tuple(sorted(entities)):
                 found.append(Gap(start, end, reason, named))
     if other_types:
         found.append(Gap(start, end, OTHER_EVENT_TYPES, None, 0, tuple(sorted(other_types))))
-    return [msgspec.structs.replace(gap, recovered=span.recovered) for gap in merged(found)]
+    told = [
+        msgspec.structs.replace(gap, start=max(gap.start, span.promised))
+        for gap in found
+        if gap.end > span.promised
+    ]
+    return [msgspec.structs.replace(gap, recovered=span.recovered) for gap in merged(told)]
 
 
 def _beyond_retention(span: Span, start: int, end: int) -> Iterator[Gap]:

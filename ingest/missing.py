@@ -7,12 +7,14 @@ from functools import partial
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from common.bus import Bus
 from common.errors import MalformedEvent
 from common.event import microseconds, normal_time, time_of
 from common.lifecycle import patiently, pause
 from common.logs import logger
+from ingest.disk import to_its_end
 from ingest.gap import HOUR, Gap, Span, events_of
 from ingest.spool import HELD, LIVE_UNTIL, Spool
 
@@ -60,6 +62,7 @@ class Missing:
         self._home = home
         self._first_hours = first_hours
         self._changed = asyncio.Event()
+        self._changing = asyncio.Lock()
         self.span: Span | None = _span.decode(spool.fact(SPAN) or "null")
         self.gaps: list[Gap] = _gaps.decode(spool.fact(GAPS) or "[]")
         self.entities: frozenset[str] = _names.decode(spool.fact(ENTITIES) or "[]")
@@ -76,9 +79,19 @@ class Missing:
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
+        newest = self._spool.live_until
+        since = min(microseconds(newest), now) if newest else 0
+        async with self._changing:
+            await self._begin(since)
+
+    async def _begin(self, since: int) -> None:
         if self.span is None:
-            newest = self._spool.live_until
-            await self._keep(Span(min(microseconds(newest), now) if newest else None))
+            await self._keep(Span(since or None))
+        elif self.span.is_first or (self.span.start is None and since > self.span.promised == 0):
+            # The connection ended before the very first span was filled: what is missing from
+            # then on is no past that nobody was promised.
+            promised = since or self.span.promised
+            await self._keep(replace(self.span, is_first=False, promised=promised))
 
     async def resolve(self, now: int, heard_until: str, stop: asyncio.Event) -> Span | None:
         """The open span with its beginning, which Redis knows when the spool is new.
@@ -96,14 +109,22 @@ class Missing:
             return self.span
         read = partial(self._bus.read_field, self._bus.keys.watermark, "complete_until")
         said = await patiently(read, stop, "Redis")
+        async with self._changing:
+            return await self._resolved(said, self.span, now, heard_until)
+
+    async def _resolved(
+        self, said: bytes | None, span: Span, now: int, heard_until: str
+    ) -> Span | None:
         try:
             start = microseconds(normal_time((said or b"").decode("ascii", "replace")))
         except MalformedEvent:
-            if not self._first_hours:
+            promised = span.promised
+            if not self._first_hours and not promised:
                 await self.close((), heard_until)
                 return None
-            start = now - int(self._first_hours * HOUR)
-            await self._keep(Span(start, is_first=True))
+            first = now - int(self._first_hours * HOUR)
+            start = min(first, promised) if promised else first
+            await self._keep(Span(start, is_first=not promised, promised=promised or now))
         else:
             log.warning(
                 "The spool is new; going on where Redis says it was complete", since=time_of(start)
@@ -117,7 +138,10 @@ class Missing:
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
-        await self._keep(span)
+        async with self._changing:
+            if self.span is not None:  # the connection may have ended meanwhile
+                is_first, promised = self.span.is_first, self.span.promised
+                await self._keep(replace(span, is_first=is_first, promised=promised))
 
     async def close(self, gaps: Sequence[Gap], heard_until: str) -> None:
         """End the open span: what can be had is there, and these gaps stay.
@@ -182,7 +206,7 @@ class Missing:
         if self.span is not None and self.span.start is not None and not self.span.is_first:
             told.append(
                 {
-                    "from": time_of(self.span.start),
+                    "from": time_of(self.span.told_from),
                     "to": None,
                     "reason": "being_filled",
                     "entities": "all",
@@ -201,6 +225,9 @@ class Missing:
             self._heard_kept = kept
 
     async def _keep(self, span: Span) -> None:
+        await to_its_end(self._kept(span))
+
+    async def _kept(self, span: Span) -> None:
         held = "" if span.start is None else time_of(span.start)
         await self._spool.note({SPAN: _json(span), HELD: held})
         self.span = span

@@ -26,6 +26,8 @@ from common.event import (
 )
 from common.secret import readable, without_secrets
 
+_NONE = b"{}"
+
 
 class HistoryRow(msgspec.Struct, frozen=True, gc=False):
     """One state of an entity, as `history/history_during_period` answers it.
@@ -38,7 +40,7 @@ class HistoryRow(msgspec.Struct, frozen=True, gc=False):
     """
 
     s: str | None
-    a: msgspec.Raw = msgspec.Raw(b"{}")
+    a: msgspec.Raw = msgspec.Raw(_NONE)
     lu: float | None = None
     lc: float | None = None
 
@@ -49,7 +51,18 @@ class HistoryRow(msgspec.Struct, frozen=True, gc=False):
         A removal is null on the wire; in the database it is an empty text, which a state can be
         too, but hardly without any attribute.
         """
-        return self.s is None or (self.s == "" and bytes(self.a) == b"{}")
+        return self.s is None or (self.s == "" and bytes(self.a) == _NONE)
+
+    def with_meaning(self, meaning: bytes) -> "HistoryRow":
+        """The same row; one that was recorded without any attribute gets these, as JSON.
+
+        Home Assistant records none where they are too large together; what makes up the series
+        of the entity must not depend on the way by which its event came.
+        Source: homeassistant/components/recorder/db_schema.py, MAX_STATE_ATTRS_BYTES.
+        """
+        if self.is_removal or bytes(self.a) != _NONE:
+            return self
+        return HistoryRow(self.s, msgspec.Raw(meaning), self.lu, self.lc)
 
     @property
     def seconds(self) -> float:
@@ -81,6 +94,20 @@ class _Header(msgspec.Struct, gc=False):
     time_fired: str | None = None
 
 
+class _Meaning(msgspec.Struct, omit_defaults=True, gc=False):
+    """Attributes of which a series is made, and what its values mean; whatever they hold."""
+
+    friendly_name: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    device_class: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    state_class: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    unit_of_measurement: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Described(msgspec.Struct, gc=False):
+    attributes: _Meaning
+
+
+_described_decoder = msgspec.json.Decoder(_Described)
 _header_decoder = msgspec.json.Decoder(_Header)
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text_decoder = msgspec.json.Decoder(str)
@@ -159,6 +186,13 @@ def of_history_row(
         entity_id, row.time, _state_of(entity_id, previous), _state_of(entity_id, row), None
     )
     return parse(event, home, BACKFILL)
+
+
+def meaning_of(state: bytes) -> bytes:
+    """Those attributes of a state, as JSON, that tell its series and what its values mean."""
+    with suppress(*_NOT_JSON):
+        return msgspec.json.encode(_described_decoder.decode(state).attributes)
+    return _NONE
 
 
 def split_states(result: bytes) -> list[bytes]:

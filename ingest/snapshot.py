@@ -11,7 +11,7 @@ from common.event import Event
 from common.lifecycle import patiently
 from common.logs import logger
 from common.registry import EMPTY, Registry
-from ingest.parse import of_state, split_states
+from ingest.parse import meaning_of, of_state, split_states
 from ingest.protocol import REGISTRY_LISTS, Answer, Conversation
 
 DEBOUNCE_S: Final = 1.0
@@ -33,6 +33,7 @@ class Snapshots:
 
     Attributes:
         states: Entity → time of its last change, of the newest snapshot of states.
+        meanings: Entity → what `meaning_of` its state says, of the same snapshot.
         registered: Entities of the registry.
         arrived: Set when a snapshot of states came, or when there will be none.
     """
@@ -45,6 +46,7 @@ class Snapshots:
         self._changed_at: float | None = None
         self._due_at: float | None = None
         self.states: dict[str, str] = {}
+        self.meanings: dict[str, bytes] = {}
         self.registered: frozenset[str] = frozenset()
         self.arrived = asyncio.Event()
 
@@ -88,13 +90,12 @@ class Snapshots:
         if answer.command != "get_states":
             return []
         events = self._states(answer.result) if answer.result is not None else []
-        if events:
-            self.states = {event.entity_id: event.time for event in events}
         self.arrived.set()
         return events
 
     def _states(self, result: bytes) -> list[Event]:
         events: list[Event] = []
+        meanings: dict[str, bytes] = {}
         try:
             states = split_states(result)
         except MalformedEvent as error:
@@ -102,9 +103,15 @@ class Snapshots:
             return []
         for state in states:
             try:
-                events.append(of_state(state, self._home))
+                event = of_state(state, self._home)
             except MalformedEvent as error:
                 log.warning("A state of the snapshot cannot be read", error=str(error))
+            else:
+                events.append(event)
+                meanings[event.entity_id] = meaning_of(state)
+        if events:
+            self.states = {event.entity_id: event.time for event in events}
+            self.meanings = meanings
         return events
 
 

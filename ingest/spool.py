@@ -132,8 +132,10 @@ class Spool:
         records += unreadable
         live_until = max((e.time for e in events if e.source == LIVE), default="")
         async with self._disk.transaction():
+            adopted = self._adopted()
             rows = self._insert(records, max(now_ms, self._last_ms))
-            known = len(events) + len(unreadable) - len(rows)
+            new = len(rows) + adopted
+            known = len(events) + len(unreadable) - new
             tally = Tally(
                 self.tally.filtered + filtered,
                 self.tally.duplicates + known,
@@ -151,7 +153,20 @@ class Spool:
             if len(self._fresh) > IN_MEMORY or self._fresh_bytes > IN_MEMORY_BYTES:
                 self._forget()
         self._more.set()
-        return len(rows)
+        return new
+
+    def _adopted(self) -> int:
+        """How many rows stand that we do not know of; from now on we do.
+
+        Of a commit that failed at its fsync all may stand once the file is opened anew. What it
+        was to add is added again, and would be dropped as known without ever being sent.
+        """
+        last, ms = self._last()
+        adopted = max(0, last - self._last_seq)
+        if adopted:
+            self._last_seq, self._last_ms = last, max(ms, self._last_ms)
+            self._forget()
+        return adopted
 
     def fact(self, name: str) -> str | None:
         """What was noted under a name."""

@@ -15,10 +15,14 @@ async def main(path: Path, times: int) -> None:
     """Add batches of growing numbers; after each a line on stdout says the last that is safe.
 
     What the disk refuses is added again. It ends after so many batches, or when it is killed.
+    Meanwhile all is read as whoever sends it does.
+
+    Raises:
+        AssertionError: When what is read is not what was added, each once and in order.
     """
     async with open_spool(path) as spool:
         rows = await spool.after(0, 1_000_000)
-        n = len(rows)
+        n = sent = len(rows)
         while times:
             times -= 1
             batch = [event(n + i) for i in range(1, 1 + n % 7 + 1)]
@@ -29,6 +33,11 @@ async def main(path: Path, times: int) -> None:
                 except SpoolUnavailable:
                     await asyncio.sleep(0.01)
             n += len(batch)
+            while found := await spool.after(sent, 1_000):
+                first, sent = sent + 1, found[-1].seq
+                assert [row.seq for row in found] == [*range(first, sent + 1)]
+                assert [row.event for row in found] == [event(i) for i in range(first, sent + 1)]
+            assert sent == n, f"{sent} were read, {n} were added"
             os.write(1, b"%d\n" % n)
 
 

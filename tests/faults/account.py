@@ -76,6 +76,8 @@ class Account:
         self.changes: dict[Key, Change] = {}
         self._keys: dict[int, Key] = {}
         self.points: dict[Key, Point] = {}
+        self.series: dict[str, set[str]] = {}
+        """By entity, in which series its states stand: nobody renames or moves an entity here."""
         self.owed: set[Key] = set()
         self.filtered: set[Key] = set()
         self.wrong: list[str] = []
@@ -141,6 +143,14 @@ class Account:
             "I10 stored or buried though filtered": (stored | dead) & self.filtered,
         }
         said = {name: _some(keys) for name, keys in broken.items() if keys}
+        strangers = {entity_id for _, entity_id in self.strangers}
+        torn = [
+            f"{entity_id}: {' and '.join(sorted(series))}"
+            for entity_id, series in sorted(self.series.items())
+            if len(series) > 1 and entity_id not in strangers
+        ]
+        if torn:
+            said["I4 an entity in several series"] = torn[:5]
         if self.wrong:
             said["I4 wrong value"] = self.wrong[:5]
         return said
@@ -206,6 +216,8 @@ class Account:
         stands = point.series.setdefault(series, {})
         stands.update(fields)
         change = self.changes.get(key)
+        if change is not None and change.state is not None:  # a removal has no name
+            self.series.setdefault(key[1], set()).add(series)
         if change is not None and (problem := _difference(measurement, key, change.state, stands)):
             self.wrong.append(problem)
 

@@ -129,7 +129,6 @@ class Pipeline:
         seed: Of everything that looks random.
 
     Attributes:
-        deleted: Entries that somebody deleted and that the spool still has.
         unreadable: Dead letters of messages that are no event, at the last look.
         links: Proxies by name: `home`, `influxdb`, and for each worker its way to Redis.
         workers: By name.
@@ -158,7 +157,7 @@ class Pipeline:
         self.workers: dict[str, Child] = {}
         self.links: dict[str, ToxicProxy] = {}
         self.expected_dead: set[Key] = set()
-        self.unreadable = self.deleted = 0
+        self.unreadable = 0
         self._open = AsyncExitStack()
         self._read_bytes: dict[Path, int] = {}
         self.account = Account(
@@ -514,8 +513,6 @@ class Pipeline:
                 "lost": (ledger.lost, len(self.account.taken)),
             }
             stored = len(self.account.points) + len(self.account.gap_points)
-            if len(self.account.taken) < ledger.lost <= len(self.account.taken) + self.deleted:
-                del claims["lost"]  # deleted, told as lost, and yet sent again from the spool
             if not self.setup.meddled:
                 claims |= {"stored": (ledger.stored, stored), "again": (ledger.redelivered, 0)}
             elif ledger.stored < stored:

@@ -153,6 +153,61 @@ async def still_poison(pipeline):
     return f"{len(listed)} letters came back, each replayed once"
 
 
+@fault("F69", "letters are replayed while InfluxDB is away")
+async def replayed_in_vain(pipeline):
+    listed = await letters(pipeline, 30)
+    await pipeline.influxdb("behave")
+    await pipeline.links["influxdb"].down()
+    await pipeline.home("set_rate", rate=pipeline.setup.rate)
+    async with desk_for(pipeline) as desk:
+        for letter_id in listed:
+            assert await desk.replay(letter_id) == 200
+    await pipeline.lives(0.5, 1.0)
+    assert not set(await ids(pipeline)) & set(listed)
+    waiting = (await pipeline.ledger()).in_flight
+    assert waiting >= len(listed), "they did not wait for InfluxDB"
+    return f"{len(listed)} letters waited among {waiting} events until InfluxDB was back"
+
+
+@fault("F75", "letters of a newer and of an older habus are replayed, and refused again")
+async def of_another_version(pipeline):
+    old = await letters(pipeline, 2)
+    for letter_id, of_another in zip(old[-2:], (newer, older), strict=True):
+        [(_, flat)] = await pipeline.bus.command("XRANGE", "ha:dead", letter_id, letter_id)
+        fields = of_another(dict(pairs_of(flat)))
+        named = [part for pair in fields.items() for part in pair]
+        await pipeline.bus.commands(
+            ("XADD", "ha:dead", "*", *named), ("XDEL", "ha:dead", letter_id), atomic=True
+        )
+    changed = (await ids(pipeline))[-2:]
+    async with desk_for(pipeline) as desk:
+        for letter_id in changed:
+            assert await desk.replay(letter_id) == 200
+
+        async def back():
+            return len(await ids(pipeline)) == len(old) and not set(await ids(pipeline)) & set(
+                changed
+            )
+
+        await until(back, 40, "the letters to come back")
+    entries = await pipeline.bus.command("XRANGE", "ha:dead", "-", "+")
+    found = [dict(pairs_of(flat)) for _, flat in entries[-2:]]
+    kept = [fields.get(b"of_tomorrow") for fields in found]
+    assert sorted(map(str, kept)) == ["None", "b'kept'"], kept
+    assert [b"v" in fields for fields in found].count(False) == 1
+    return "a field that nobody knows was kept, and an entry without a version was read"
+
+
+def newer(fields):
+    """As a later habus may write it: with a field that this one does not know."""
+    return {**fields, b"of_tomorrow": b"kept"}
+
+
+def older(fields):
+    """As it may have been before there were versions and homes."""
+    return {name: text for name, text in fields.items() if name not in {b"v", b"source"}}
+
+
 @pytest.mark.parametrize("fault", params_of(__name__))
 async def test_survives(ground, fault):
     """Whatever happens while letters are replayed, each event ends stored or dead, once."""

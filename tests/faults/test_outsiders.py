@@ -15,9 +15,27 @@ MEDDLED = Setup(meddled=True)
 
 @fault("F19", "ha:raw is deleted while enrich waits for it", MEDDLED)
 async def raw_deleted(pipeline):
-    pipeline.deleted += await pipeline.count("raw")
     assert await pipeline.bus.command("DEL", "ha:raw") == 1
     return "the key was there, and deleted"
+
+
+@fault("F19c", "ha:raw is deleted while much of it is unread, and ingest hangs", MEDDLED)
+async def unread_raw_deleted(pipeline):
+    pipeline.links["enrich"].hold()
+    group = ("XINFO GROUPS", "ha:raw")
+
+    async def much_is_unread():
+        return (await pipeline.bus.command(*group))[0]["lag"] > 50
+
+    await until(much_is_unread, 20, "entries to be unread")
+    pipeline.workers["ingest"].pause()
+    assert await pipeline.bus.command("DEL", "ha:raw") == 1
+    pipeline.links["enrich"].let_go()
+    await pipeline.lives(1.5, 2.5)  # the ledger is looked after once a second
+    unaccounted = (await pipeline.ledger()).unaccounted
+    assert unaccounted
+    pipeline.workers["ingest"].resume()
+    return f"{unaccounted} entries that nobody had settled were deleted"
 
 
 @fault("F19b", "the consumer groups are destroyed while their consumers wait", MEDDLED)

@@ -7,12 +7,15 @@ import pytest
 from common.event import time_of
 from tests.fakes.until import until
 from tests.faults.fault import fault, params_of
+from tests.faults.memory import filled, limited
 from tests.faults.pipeline import Setup
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 
 DEATHS = 3
 """Process deaths after which an event is buried: the default of BUS_MAX_DELIVERIES."""
+
+MEDDLED = Setup(meddled=True)
 
 names = (f"sensor.poison_{n}" for n in range(10_000))
 """Each poison is a new entity."""
@@ -195,6 +198,57 @@ async def too_large_together(pipeline):
     requests = await pipeline.influxdb_requests() - before
     assert requests > 20
     return f"{len(many)} points went out in {requests} requests"
+
+
+@fault("F70", "Redis is full to the brim when points are to be buried: they are")
+async def full_at_a_burial(pipeline):
+    bad = await refused_and_held(pipeline)
+    async with limited(pipeline):
+        await filled(pipeline, 2.0)
+        pipeline.links["store"].let_go()
+
+        async def buried():
+            return bad <= await pipeline.dead()
+
+        await until(buried, 40, "all to be buried: else nothing behind them could drain")
+    return f"{len(bad)} points were buried though Redis was full"
+
+
+@fault("F70b", "the dead letters cannot take any: store waits with what is to be buried", MEDDLED)
+async def no_letters_taken(pipeline):
+    bad = await refused_and_held(pipeline)
+    said = pipeline.hears("store")
+    bus = pipeline.bus
+    await bus.command("XGROUP", "CREATE", "ha:dead", "nobody", "$", "MKSTREAM")
+    await bus.commands(("RENAME", "ha:dead", "aside"), ("SET", "ha:dead", "a string"), atomic=True)
+    pipeline.links["store"].let_go()
+    await until(lambda: said("ha:dead holds a string"), 30, "store to say what is wrong")
+    await pipeline.lives(0.5, 1.0)
+    assert await all_enriched(pipeline, len(bad)), "something was acknowledged"
+    await bus.commands(("DEL", "ha:dead"), ("RENAME", "aside", "ha:dead"), atomic=True)
+
+    async def buried():
+        return bad <= await pipeline.dead()
+
+    await until(buried, 40, "all to be buried when they can be")
+    return f"{len(bad)} points waited with store until they could be buried"
+
+
+async def refused_and_held(pipeline):
+    """Let InfluxDB refuse some points that wait for store, which is kept from Redis."""
+    await pipeline.drained()
+    pipeline.links["store"].hold()
+    bad = await pipeline.happen(20)
+    await pipeline.influxdb("take_at_most", size=5)
+    pipeline.expected_dead |= bad
+    await until(lambda: all_enriched(pipeline, len(bad)), 20, "all to be enriched")
+    return bad
+
+
+async def all_enriched(pipeline, count):
+    """Whether so many entries wait for store, or in its hands."""
+    groups = await pipeline.bus.command("XINFO GROUPS", "ha:enriched")
+    return sum(group["pending"] + (group["lag"] or 0) for group in groups) == count
 
 
 @fault("F36", "a field's type in InfluxDB is not ours (422): its points die, no others", Setup())

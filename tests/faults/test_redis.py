@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 
+from common.bus.trim import share_of_memory
+from tests.fakes.until import until
 from tests.faults.fault import fault, params_of
+from tests.faults.memory import filled, limited
 from tests.faults.pipeline import EVERYSEC, NO_AOF, Setup
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
@@ -83,6 +86,39 @@ async def eviction_policy_set(pipeline):
     await pipeline.lives(0.5, 1.0)
     await pipeline.bus.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     return "the policy was set"
+
+
+@fault("F21", "Redis fills up while InfluxDB is away: ingest stops, then enrich, store never")
+async def fills_up(pipeline):
+    await pipeline.drained()
+    bus, ingest, enrich = pipeline.bus, pipeline.hears("ingest"), pipeline.hears("enrich")
+    await pipeline.links["influxdb"].down()
+    async with limited(pipeline):
+        await pipeline.happen(50)
+
+        async def store_has_some():
+            return (await bus.command("XPENDING", "ha:enriched", "store"))[0]
+
+        await until(store_has_some, 20, "store to hold what it cannot write")
+        pipeline.links["enrich"].hold()
+        await filled(pipeline, 0.5)
+        await pipeline.home("set_rate", rate=1500)
+        await until(lambda: ingest("events wait in the spool"), 30, "ingest to stop")
+        assert not enrich("waiting for room"), "enrich stopped before ingest"
+        assert await share_of_memory(bus) < 0.80
+        await pipeline.home("set_rate", rate=pipeline.setup.rate)
+        await filled(pipeline, 0.85)
+        pipeline.links["enrich"].let_go()
+        await until(lambda: enrich("waiting for room"), 30, "enrich to stop")
+        await filled(pipeline, 2.0)
+        captured = (await pipeline.ledger()).captured
+        await pipeline.lives(0.5, 1.0)
+        await pipeline.links["influxdb"].heal()
+        # Redis stays as full as somebody has made it: all that habus has in it drains.
+        await until(pipeline.is_idle, 40, "what is in Redis to be stored")
+        assert (await pipeline.ledger()).captured == captured, "ingest had not stopped"
+        waiting = captured
+    return f"full to the brim, {waiting} entries drained, and ingest went on when there was room"
 
 
 @pytest.mark.parametrize("fault", params_of(__name__))

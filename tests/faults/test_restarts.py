@@ -11,8 +11,7 @@ from tests.faults.pipeline import Setup
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 
-BACKUPS = Setup(meddled=True, settings=(("HA_EXCLUDE_ENTITIES", "sensor.huge_attributes"),))
-"""Home Assistant does not record attributes above 16 kB; F74c is about them."""
+BACKUPS = Setup(meddled=True)
 
 
 @fault("F09", "enrich, store and Redis are restarted 20 times in random order")
@@ -59,8 +58,7 @@ async def spool_from_backup(pipeline):
 @fault(
     "F74c",
     "the same, and an entity had changed whose attributes are too large for history",
-    Setup(meddled=True),
-    "history gives the event without its name, a tag: it stands a second time, in another series",
+    BACKUPS,
 )
 async def large_attributes_from_backup(pipeline):
     return await restored(pipeline, changes=600)

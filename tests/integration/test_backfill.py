@@ -17,10 +17,13 @@ from ingest import __main__ as ingest_room
 from ingest import backfill, gap, history, on_request
 from ingest.config import Settings
 from ingest.frames import Frames
-from ingest.gap import HOUR, SECOND
+from ingest.gap import HOUR, SECOND, Span
+from ingest.missing import Missing
 from ingest.simulator.oracle import read_oracle
 from ingest.simulator.server import Simulator
 from ingest.simulator.settings import Settings as HomeSettings
+from ingest.spool import open_spool
+from tests.fakes.bus import event
 from tests.fakes.until import until
 
 pytestmark = pytest.mark.integration
@@ -381,6 +384,8 @@ async def test_what_is_committed_late_comes_with_the_second_pass(tmp_path, redis
     async with Simulator(settings).serve() as home, connect(redis_url) as bus:
         ingest = Ingest(home, bus, redis_url, tmp_path)
         await ingest.one_life()
+        await until(lambda: home.now_us() % SECOND < SECOND // 10)  # it has just committed
+        home.change(20)
         async with ingest.running():
             home.change(10)
             await ingest.filled()
@@ -407,6 +412,66 @@ async def test_the_first_start_fetches_hours_before_it(tmp_path, redis_url):
         fetched = {row[2] for row in ingest.rows() if row[3] == "backfill"}
         assert wanted <= ingest.spooled()
         assert min(fetched) > begin - 120_000_000
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_what_is_missed_within_the_first_backfill_is_fetched_or_told(
+    tmp_path, redis_url, is_restarted
+):
+    """The first span goes on after a lost connection; from then on what stays missing is a gap."""
+    settings = HomeSettings(
+        rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=0.1, past_h=3.0
+    )
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest = Ingest(home, bus, redis_url, tmp_path)
+        home.misbehave(history="never")
+        begin = home.now_us() - 2 * HOUR
+        async with ingest.running(ha_backfill_hours=2):
+            home.change(50)
+            await until(lambda: max(ingest.happened()) in ingest.spooled(), what="live events")
+            await until(lambda: "span" in ingest.facts(), what="the first span")
+            last, _ = max(key for key in ingest.happened())
+            if not is_restarted:
+                home.drop("abort")
+                await until(lambda: not home.told)
+                await go_missing(ingest)
+                await until(lambda: home.told, within_s=20, what="the reconnect")
+                await ingest.filled()
+        if is_restarted:
+            await go_missing(ingest)
+            async with ingest.running(ha_backfill_hours=2):
+                await ingest.filled()
+        wanted = {key for key in ingest.happened(but=(UNRECORDED,)) if key[0] > begin}
+        assert wanted <= ingest.spooled()
+        [gap] = await ingest.gaps()
+    assert (gap["reason"], gap["entities"]) == ("not_recorded", [UNRECORDED])
+    assert microseconds(gap["from"]) == last
+
+
+async def go_missing(ingest):
+    """Let things happen that nobody is told of; history shows them, but one."""
+    ingest.home.behave()
+    ingest.home.change(50)
+    ingest.change(UNRECORDED, 3)
+
+
+async def test_what_is_missed_before_the_first_span_is_known_is_fetched(redis_url, tmp_path):
+    """Without hours to fetch at first, and with Redis away, the first hole is a span all the same.
+
+    Only of a home that was never heard nothing is missing.
+    """
+    heard = microseconds(event(1).time)
+    now = heard + SECOND
+    async with connect(redis_url) as bus, open_spool(tmp_path / "spool.db") as spool:
+        missing = Missing(spool, bus, "home", 0)
+        await missing.begin(now)
+        await missing.begin(now)
+        await spool.add([event(1)], filtered=0, now_ms=0)
+        for later in (HOUR, 2 * HOUR):
+            await missing.begin(now + later)
+        assert await missing.resolve(now + HOUR, "", asyncio.Event()) == Span(heard, promised=heard)
+        [told] = missing.shown()
+        assert (told["state"], microseconds(told["from"])) == ("open", heard)
 
 
 async def test_a_lost_spool_goes_on_where_redis_knows(ingest):

@@ -3,14 +3,17 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from ingest.spool import open_spool
 from tests.fakes.bus import event
 from tests.fakes.servers import require
+from tests.fakes.until import until
 
 pytestmark = pytest.mark.faults
 
@@ -70,6 +73,46 @@ async def test_a_write_that_fails_loses_nothing_that_was_said_to_be_safe(tmp_pat
     assert [row.event for row in rows] == [event(n) for n in range(1, len(rows) + 1)]
     assert len(rows) >= int(out.split()[-1])
     assert not list(tmp_path.glob("*.corrupt-*"))
+
+
+async def test_what_stands_after_a_sync_that_failed_is_sent_too(tmp_path):
+    """A commit that failed may stand once its file is opened anew; it is read as what is new."""
+    strace = require("strace")
+    spool, log, out = tmp_path / "spool.db", tmp_path / "strace.log", tmp_path / "out"
+    with out.open("wb") as said:
+        writer = await asyncio.create_subprocess_exec(
+            *(*WRITER, spool, "1500"), stdout=said, stderr=said
+        )
+    try:
+        await until(lambda: out.read_bytes().count(b"\n") > 100, what="the writer to write")
+        # All of them fail, also when the file is closed and opened, for some time.
+        paths = [f"-P{spool}{end}" for end in ("", "-wal", "-shm")]
+        tracer = await asyncio.create_subprocess_exec(
+            *(strace, "-f", "-qq", "-o", log, *paths, "-p", str(writer.pid)),
+            *("-e", "inject=fdatasync,fsync:error=EIO"),
+            stderr=subprocess.PIPE,
+        )
+        try:
+            failed = partial(_failed, log, 20)
+            await until(lambda: tracer.returncode is not None or failed(), 20, "syncs to fail")
+        finally:
+            if tracer.returncode is None:
+                tracer.send_signal(signal.SIGINT)
+        _, errors = await tracer.communicate()
+        if b"ptrace" in errors:
+            forbidden("strace may not trace here")
+        async with asyncio.timeout(60):
+            assert await writer.wait() == 0, out.read_text()[-2000:]
+    finally:
+        if writer.returncode is None:
+            writer.kill()
+            await writer.wait()
+    rows = await all_of(spool)
+    assert [row.event for row in rows] == [event(n) for n in range(1, len(rows) + 1)]
+
+
+def _failed(log, times):
+    return log.exists() and log.read_text().count("(INJECTED)") >= times
 
 
 FULL = """

@@ -12,6 +12,27 @@ _SCRIPTS = "common/bus/scripts/"
 
 MUTANTS = (
     Mutant(
+        "what is sent again after a DEL is captured again",
+        "common/bus/scripts/append.lua",
+        "local captured = appended - repeated",
+        "local captured = appended",
+        ("tests/integration/test_ledger.py::test_what_ingest_sends_again_is_not_lost",),
+    ),
+    Mutant(
+        "what ingest has yet to send again is told as lost",
+        "common/bus/scripts/ledger.lua",
+        "in_flight and not awaits then",
+        "in_flight then",
+        ("tests/integration/test_ledger.py::test_what_ingest_sends_again_is_not_lost",),
+    ),
+    Mutant(
+        "a stream that stands aside counts as empty",
+        "common/bus/scripts/ledger.lua",
+        "    unread = -1  -- of a wrong type",
+        "    -- of a wrong type",
+        ("tests/integration/test_ledger.py::test_a_stream_that_stands_aside_is_not_lost",),
+    ),
+    Mutant(
         "the move acknowledges before it appends",
         _SCRIPTS + "move.lua",
         "  if holds(id) then\n    local reply\n",

@@ -7,6 +7,13 @@ _GAP = "tests/unit/ingest/test_gap.py::"
 
 MUTANTS = (
     Mutant(
+        "what is missed within the very first backfill is nobody's gap",
+        "ingest/missing.py",
+        "replace(self.span, is_first=False, promised=promised)",
+        "replace(self.span, promised=promised)",
+        (_BACKFILL + "test_what_is_missed_within_the_first_backfill_is_fetched_or_told",),
+    ),
+    Mutant(
         "what was missed is not fetched",
         "ingest/backfill.py",
         "                await self._fill(span, subscribed, stop)\n",

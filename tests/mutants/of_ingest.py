@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 _SPOOL = "tests/integration/test_spool.py::"
+_DISK = "tests/integration/test_failing_disk.py::"
 _DELIVER = "tests/integration/test_deliver.py::"
 _PARSE = "tests/unit/ingest/test_parse.py::"
 _PROTOCOL = "tests/unit/ingest/test_protocol.py::"
@@ -37,6 +38,13 @@ MUTANTS = (
         "INSERT INTO once VALUES",
         "INSERT OR IGNORE INTO once VALUES",
         (_SPOOL + "test_what_comes_twice_stands_once",),
+    ),
+    Mutant(
+        "what stands of a commit that failed is not known",
+        "ingest/spool.py",
+        "            adopted = self._adopted()\n",
+        "            adopted = 0\n",
+        (_DISK + "test_what_stands_after_a_sync_that_failed_is_sent_too",),
     ),
     Mutant(
         "ids follow a clock that goes back",

@@ -9,6 +9,9 @@
 -- A row at or below the position was appended before: it is passed over, so that a batch whose
 -- answer was lost can be sent again. When the stream is not where the sender knows it to be
 -- (Redis lost its tail, was emptied, or somebody else wrote), nothing is appended.
+-- Where `raw` alone was deleted its rows come again: up to where they had been appended (`again`)
+-- they are counted as redelivered, not as captured, and `sent_again` lets `reconcile` take back
+-- from that count those that nobody had settled.
 -- Returns: position, number appended
 local raw, dead, watermark, ledger = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 -- Looked at first: an error half-way would leave entries that nobody counted.
@@ -41,7 +44,7 @@ if redis.call('EXISTS', raw) == 1 then
   end
 end
 -- A letter leaves no trace in `raw`; the watermark remembers, as long as `raw` is what it was.
-local seen = redis.call('HMGET', watermark, 'position', 'tail', 'letters', 'told_by')
+local seen = redis.call('HMGET', watermark, 'position', 'tail', 'letters', 'told_by', 'again')
 local position, tail, letters = last, last, seen[3] or '0-0'
 if seen[1] and seen[2] == last then position = seen[1] end
 if ARGV[2] ~= '' and ARGV[2] ~= position then
@@ -49,7 +52,11 @@ if ARGV[2] ~= '' and ARGV[2] ~= position then
   return redis.error_reply(where .. position)
 end
 
-local appended, buried, is_new, failure = 0, 0, false, nil
+local again = seen[5]
+if seen[2] and above(seen[2], last) and not (again and above(again, seen[2])) then
+  again = seen[2]
+end
+local appended, repeated, buried, is_new, failure = 0, 0, 0, false, nil
 local type_, source, home
 local i = 6
 while i <= #ARGV do
@@ -76,6 +83,7 @@ while i <= #ARGV do
     position = id
     if is_event then
       appended, tail = appended + 1, id
+      if again and not above(id, again) then repeated = repeated + 1 end
     elseif reply then
       appended, buried, letters = appended + 1, buried + 1, id
     end
@@ -83,7 +91,7 @@ while i <= #ARGV do
   i = i + width
 end
 
-local captured = appended
+local captured = appended - repeated
 for k, counter in ipairs({'filtered', 'duplicates'}) do
   local total = tonumber(ARGV[k + 2])
   if total then
@@ -99,6 +107,16 @@ if captured ~= 0 then redis.call('HINCRBY', ledger, 'captured', captured) end
 if buried > 0 then
   redis.call('HINCRBY', ledger, 'dead', buried)
   redis.call('HINCRBY', ledger, 'buried', buried)
+end
+if repeated > 0 then
+  redis.call('HINCRBY', ledger, 'redelivered', repeated)
+  redis.call('HSET', ledger, 'corrected_s', redis.call('TIME')[1])
+  redis.call('HINCRBY', watermark, 'sent_again', repeated)
+end
+if again and above(again, position) then
+  redis.call('HSET', watermark, 'again', again)
+elseif again then
+  redis.call('HDEL', watermark, 'again')
 end
 redis.call('HSET', watermark, 'position', position, 'tail', tail, 'letters', letters)
 if ARGV[5] ~= '' then redis.call('HSET', watermark, 'complete_until', ARGV[5]) end

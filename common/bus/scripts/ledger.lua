@@ -1,12 +1,14 @@
 #!lua flags=no-writes
 -- Reads the counters and what is in flight at one instant; may put right what others broke.
--- KEYS: ledger, dead, then the streams
+-- KEYS: ledger, dead, watermark, raw, then the other streams
 -- ARGV: most entries to count by hand, "read" or "reconcile", then the group of each stream
 -- As `reconcile` (the same text, but it may write, also when Redis is full) it counts what the
--- sum misses as `lost`, and what it has too much as `redelivered`.
+-- sum misses as `lost`, and what it has too much as `redelivered`. While `raw` is behind what
+-- was appended to it, ingest has yet to send that again: nothing is judged until it has.
 -- Returns: the counters flat, dead letters, correction (0: none; lost is positive), of these
 --          dead letters that are missing, then for each stream: entries its group has not read
---          (-1 when Redis cannot tell and there are too many to count), entries pending
+--          (-1 when Redis cannot tell and there are too many to count, or when the key is no
+--          stream), entries pending
 local STEP = 1000
 local FEW = 2000  -- unread entries that are counted one by one before anything is put right
 local may_write = ARGV[2] == 'reconcile'
@@ -68,21 +70,24 @@ local function heal_lag(key, stream, group, unread)
 end
 
 local ledger = map(redis.call('HGETALL', KEYS[1]))
-local waiting, in_flight = {}, 0
-for s = 3, #KEYS do
+local waiting, in_flight, raw_last = {}, 0, '0-0'
+for s = 4, #KEYS do
   local unread, pending = 0, 0
   local info = redis.pcall('XINFO', 'STREAM', KEYS[s])
   if not info.err then
     local stream = map(info)
     unread = stream['length']
+    if s == 4 then raw_last = stream['last-generated-id'] end
     for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[s])) do
       local group = map(flat)
-      if group['name'] == ARGV[s] then
+      if group['name'] == ARGV[s - 1] then
         pending = group['pending']
         unread = unread_of(KEYS[s], stream, group)
         if may_write then heal_lag(KEYS[s], stream, group, unread) end
       end
     end
+  elseif not string.find(info.err, 'no such key') then
+    unread = -1  -- of a wrong type: the stream may stand aside, and come back
   end
   waiting[#waiting + 1] = unread
   waiting[#waiting + 1] = pending
@@ -91,13 +96,22 @@ end
 
 local length = redis.pcall('XLEN', KEYS[2])
 local letters = type(length) == 'number' and length or 0
+if type(length) ~= 'number' then in_flight = false end
 local function counter(name) return tonumber(ledger[name] or 0) end
 local correction, gone = 0, 0
-if may_write and in_flight then
+local kind = redis.call('TYPE', KEYS[3])['ok']
+local mark = kind == 'hash' and map(redis.call('HGETALL', KEYS[3])) or {}
+local awaits = mark['again'] or mark['tail'] and below(raw_last, mark['tail'])
+if may_write and in_flight and not awaits then
   correction = counter('captured') + counter('redelivered') - counter('filtered')
     - counter('duplicates') - counter('stored') - counter('purged') - counter('lost')
     - letters - in_flight
   gone = counter('dead') - letters
+  -- Sent again, and not settled before: it came once.
+  local once = math.max(0, math.min(correction, tonumber(mark['sent_again'] or 0)))
+  if once > 0 then redis.call('HINCRBY', KEYS[1], 'redelivered', -once) end
+  if mark['sent_again'] then redis.call('HDEL', KEYS[3], 'sent_again') end
+  correction = correction - once
   if correction ~= 0 then
     local name = correction > 0 and 'lost' or 'redelivered'
     redis.call('HINCRBY', KEYS[1], name, math.abs(correction))

@@ -94,7 +94,27 @@ def test_one_change_is_one_point(told):
     told.happens(1)
     told.written(1)
     told.written(1, area="none")
-    assert told.broken() == ["I3"]
+    assert told.broken() == ["I3", "I4"]
+
+
+def test_one_entity_is_one_series(told):
+    """A point with other tags than the entity's other points is wrong, though it stands once."""
+    told.happens(1)
+    told.happens(2)
+    told.written(1)
+    told.written(2, area="none")
+    assert told.broken() == ["I4"]
+    told.account.strangers.add((T, "sensor.a"))
+    assert told.broken() == []
+
+
+def test_a_removal_may_stand_in_a_series_of_its_own(told):
+    """Of what is gone no name is known."""
+    told.happens(1)
+    told.happens(2, None)
+    told.written(1)
+    told.written(2, area="none", available=False)
+    assert told.broken() == []
 
 
 @pytest.mark.parametrize(

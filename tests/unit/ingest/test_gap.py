@@ -207,3 +207,26 @@ def test_a_gap_is_an_event_once():
         "recovered": 7,
     }
     assert gaps[1].shown()["entities"] == "all"
+
+
+def test_what_is_missing_before_anybody_listened_is_no_gap():
+    """Of a first span that was interrupted only the time since then is told."""
+    begin, heard, end = NOW - 30 * HOUR, NOW - SECOND, NOW
+    failed = (
+        Gap(begin, begin + HOUR, gap.HISTORY_FAILED, ("b",)),
+        Gap(begin, end, gap.HISTORY_FAILED, ("c",)),
+    )
+    span = Span(begin, promised=heard, failed=failed, first_row=NOW - 2 * HOUR)
+    assert span.told_from == heard
+    assert gap.judged(span, end, ["a"], ["d"], ["call_service"]) == [
+        Gap(heard, end, gap.NOT_RECORDED, ("a",)),
+        Gap(heard, end, gap.REMOVED, ("d",)),
+        Gap(heard, end, gap.HISTORY_FAILED, ("c",)),
+        Gap(heard, end, gap.OTHER_EVENT_TYPES, None, 0, ("call_service",)),
+    ]
+    everything = gap.judged(msgspec.structs.replace(span, promised=0), end, (), ())
+    assert [(each.start, each.reason) for each in everything] == [
+        (begin, gap.BEYOND_RETENTION),
+        (begin, gap.HISTORY_FAILED),
+        (begin, gap.HISTORY_FAILED),
+    ]

@@ -12,6 +12,7 @@ from ingest.parse import (
     HistoryRow,
     _header_decoder,
     _header_of,
+    meaning_of,
     of_history_row,
     of_state,
     parse,
@@ -354,6 +355,39 @@ def test_a_removal_in_history_is_a_removal():
     after = of_history_row("a.b", rows[2], rows[0], "home")
     assert json.loads(after.data)["data"]["old_state"] is None
     assert json.loads(after.data)["data"]["new_state"]["state"] == ""
+
+
+MEANING = b'{"friendly_name":"Plan","unit_of_measurement":"min"}'
+
+
+def test_the_meaning_of_a_state_is_what_makes_up_its_series():
+    """Name, classes and unit, byte by byte; nothing of the rest, which may be large."""
+    state = b'{"attributes":{"friendly_name":"Plan","n":[1],"device_class":1e5,"state_class":null}}'
+    assert meaning_of(state) == b'{"friendly_name":"Plan","device_class":1e5,"state_class":null}'
+
+
+@pytest.mark.parametrize("state", [b"{}", b"[]", b'{"attributes":[]}', b"\xff", b"[" * 2000])
+def test_what_is_no_state_means_nothing(state):
+    """A row of history then stays as it came."""
+    assert meaning_of(state) == b"{}"
+
+
+def test_a_row_without_attributes_gets_the_meaning_of_its_entity():
+    """Home Assistant records no attributes at all where they are too large together."""
+    row = HistoryRow("11:42", lu=2.0, lc=1.0).with_meaning(MEANING)
+    assert (row.s, row.lu, row.lc, bytes(row.a)) == ("11:42", 2.0, 1.0, MEANING)
+
+
+@given(
+    st.none() | st.text(),
+    st.dictionaries(st.text(), st.integers() | st.text()),
+    st.none() | st.floats(),
+)
+def test_a_row_with_attributes_is_not_touched(text, attributes, changed):
+    """What was recorded is what was: the present says nothing about it. Nor about a removal."""
+    row = HistoryRow(text, msgspec.Raw(msgspec.json.encode(attributes)), lu=1.0, lc=changed)
+    is_touched = row.with_meaning(MEANING) is not row
+    assert is_touched == (not attributes and not row.is_removal)
 
 
 @pytest.mark.parametrize("lu", [None, 1e300, 1e15, -1e12])

@@ -48,6 +48,15 @@ def test_states_become_events_of_a_snapshot():
     assert {event.time for event in events} == {STATE["last_updated"]}
 
 
+def test_a_snapshot_knows_what_each_state_means():
+    """Its name and unit stay known, as long as no newer snapshot can be read."""
+    snapshots, _ = asked()
+    named = {**STATE, "attributes": {"friendly_name": "A", "icon": "mdi:a"}}
+    snapshots.answered(answer("get_states", msgspec.json.encode([named, {"state": "odd"}])))
+    snapshots.answered(answer("get_states", b"[]"))
+    assert snapshots.meanings == {"sensor.a": b'{"friendly_name":"A"}'}
+
+
 def test_an_answer_that_is_no_list_gives_no_states():
     """A broken snapshot ends nothing: the live events are there all the same."""
     snapshots, _ = asked()

@@ -1,0 +1,27 @@
+"""A Redis that is filled up by somebody else."""
+
+from contextlib import asynccontextmanager
+
+from common.bus.trim import share_of_memory
+from common.errors import BusUnavailable
+
+
+@asynccontextmanager
+async def limited(pipeline, mb=40):
+    """Redis may take no more memory than this."""
+    await pipeline.bus.command("CONFIG", "SET", "maxmemory", f"{mb}mb")
+    try:
+        yield
+    finally:
+        await pipeline.bus.command("CONFIG", "SET", "maxmemory", 0)
+        await pipeline.bus.command("DEL", "ballast")
+
+
+async def filled(pipeline, share):
+    """Let somebody fill Redis up to this share of what it may take; above 1: to the brim."""
+    try:
+        while await share_of_memory(pipeline.bus) < share:
+            await pipeline.bus.command("APPEND", "ballast", b"x" * 100_000)
+    except BusUnavailable as error:
+        assert "maxmemory" in str(error)  # noqa: PT017 - its class says less
+        assert share > 1
