@@ -9,18 +9,20 @@ from common.bus import Row
 from common.bus.entry import Field
 from common.event import Event
 
-Batch = tuple[int, int, bytes, bytes | None]
-"""Number of the last row; first part of all their entry ids; events; number → dead letter."""
+Batch = tuple[int, int, bytes, bytes | None, str | None]
+"""Number of the last row; first part of all their entry ids; events; number → dead letter; newest
+time of any event up to there, None in a file of an older habus."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each would cost twice
     last INTEGER PRIMARY KEY, -- number of its last event; numbers are dense, from 1
     ms INTEGER NOT NULL,      -- first part of their entry ids, before the number; never falls
     events BLOB NOT NULL,     -- MessagePack: list of events
-    letters BLOB              -- MessagePack: number → dead letter of what cannot be read
+    letters BLOB,             -- MessagePack: number → dead letter of what cannot be read
+    newest TEXT               -- newest time of any event up to here; never falls
 );
-CREATE TABLE IF NOT EXISTS once ( -- of each event in a batch
-    time TEXT, -- first: new events come to the end of the table, whatever their ids are
+CREATE TABLE IF NOT EXISTS once ( -- of each event in a batch whose time was not the newest
+    time TEXT,
     id TEXT,
     PRIMARY KEY (time, id)
 ) WITHOUT ROWID;
@@ -32,8 +34,11 @@ CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WIT
 """
 """Tables of the spool's file."""
 
-KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?)"
+KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)"
 """Puts a batch into the file."""
+
+WIDEN: Final = "ALTER TABLE batch ADD COLUMN newest TEXT"
+"""Makes the file of an older habus one of ours; all its events stand in `once`."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_events = msgspec.msgpack.Decoder(list[Event]).decode
@@ -41,19 +46,27 @@ _decode_letters = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
 _NO_LETTER: Final[list[Field]] = []
 
 
-def packed(rows: Sequence[Row]) -> Batch:
-    """Pack rows that follow each other and have one time; at least one."""
+def packed(rows: Sequence[Row], newest: str) -> Batch:
+    """Pack rows that follow each other and have one time; at least one.
+
+    Args:
+        rows: In order.
+        newest: Newest time of any event before them.
+    """
     letters = {row.seq: row.letter for row in rows if row.letter}
-    events = _encode([row.event for row in rows])
-    return rows[-1].seq, rows[-1].ms, events, _encode(letters) if letters else None
+    events = [row.event for row in rows]
+    newest = max(newest, *[event.time for event in events])
+    last = rows[-1]
+    return last.seq, last.ms, _encode(events), _encode(letters) if letters else None, newest
 
 
-def unpacked(last: int, ms: int, events: bytes, letters: bytes | None) -> list[Row]:
+def unpacked(batch: Batch) -> list[Row]:
     """Unpack a batch.
 
     Raises:
         msgspec.MsgspecError: When it is not what `packed` made.
     """
+    last, ms, events, letters, _ = batch
     decoded = events_in(events)
     try:
         of = _decode_letters(letters) if letters else {}

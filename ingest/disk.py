@@ -15,13 +15,10 @@ from typing import Any, Final, TypeVar
 
 from common.errors import SpoolInUse, SpoolUnavailable
 from common.logs import logger
-from ingest.batch import SCHEMA
+from ingest.batch import SCHEMA, WIDEN
 from ingest.salvage import save, set_aside
 
 Answer = TypeVar("Answer")
-AlreadyThere = sqlite3.IntegrityError
-"""A row like this one stands there already."""
-
 BALLAST_BYTES: Final = 4 * 2**20
 """Size of the file that is given up when the disk is full."""
 
@@ -79,6 +76,8 @@ class Disk:
             self.writer = _open(self._path)
             self.reader = _open(self._path)
             self.writer.executescript(SCHEMA)
+            if "newest" not in [row[1] for row in self.writer.execute("PRAGMA table_info(batch)")]:
+                self.writer.execute(WIDEN)
         self._is_open = True
 
     def _check(self) -> None:

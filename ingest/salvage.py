@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ingest.batch import KEEP, SCHEMA, Batch, unpacked
+from ingest.batch import KEEP, SCHEMA, Batch, packed, unpacked
 
 ENDINGS: Final = ("", "-wal", "-shm")
 """SQLite's files beside each other."""
@@ -40,7 +40,7 @@ def save(aside: Path, path: Path) -> int:
     Raises:
         sqlite3.Error: When the new file cannot be written.
     """
-    saved = 0
+    saved, newest = 0, ""
     with (
         closing(sqlite3.connect(aside, isolation_level=None)) as old,
         closing(sqlite3.connect(path, isolation_level=None)) as new,
@@ -52,10 +52,12 @@ def save(aside: Path, path: Path) -> int:
                 new.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", row)  # noqa: S608
         for batch in _batches(old):
             try:
-                rows = unpacked(*batch)
+                rows = unpacked(batch)
+                kept = packed(rows, newest)
             except (msgspec.MsgspecError, TypeError, ValueError):
                 continue
-            new.execute(KEEP, batch)
+            newest = kept[-1] or newest
+            new.execute(KEEP, kept)
             keys = [(row.event.time, row.event.id) for row in rows]
             new.executemany("INSERT OR IGNORE INTO once VALUES (?, ?)", keys)
             saved += len(rows)
@@ -71,7 +73,9 @@ def _readable(old: sqlite3.Connection, question: str) -> Iterator[tuple[str, str
 def _batches(old: sqlite3.Connection) -> Iterator[Batch]:
     """Every batch that can be read: after damage the next number is tried, and the next."""
     last, tried = 0, 0
-    next_one = "SELECT * FROM batch WHERE last > ? ORDER BY last LIMIT 1"
+    next_one = (
+        "SELECT last, ms, events, letters, NULL FROM batch WHERE last > ? ORDER BY last LIMIT 1"
+    )
     while tried < LOOKED_FOR:
         try:
             batch = old.execute(next_one, (last,)).fetchone()

@@ -19,7 +19,6 @@ from common.errors import SpoolUnavailable
 from common.event import LIVE, SNAPSHOT, Event, microseconds
 from ingest.batch import KEEP, events_in, packed, unpacked
 from ingest.disk import (
-    AlreadyThere,
     Answer,
     Disk,
     DiskFull,
@@ -28,6 +27,7 @@ from ingest.disk import (
     to_its_end,
     translated,
 )
+from ingest.known import Key, key_of, late_ones, standing
 
 IN_MEMORY: Final = 15_000
 """Unsent rows kept in memory too, so that the sender need not read what was just written."""
@@ -79,7 +79,7 @@ class Spool:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self.sent = 0
-        self._last_seq, self._last_ms = self._last()
+        self._last_seq, self._last_ms, self._newest = self._last()
         facts: dict[str, str] = dict(disk.ask("SELECT name, value FROM fact"))
         self._facts = facts
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
@@ -148,6 +148,7 @@ class Spool:
         self.live_until = max(self.live_until, live_until)
         if rows:
             self._last_seq, self._last_ms = rows[-1].seq, rows[-1].ms
+            self._newest = max(self._newest, *[row.event.time for row in rows])
             self._fresh.extend(rows)
             self._fresh_bytes += sum([len(row.event.data) for row in rows])
             if len(self._fresh) > IN_MEMORY or self._fresh_bytes > IN_MEMORY_BYTES:
@@ -161,10 +162,10 @@ class Spool:
         Of a commit that failed at its fsync all may stand once the file is opened anew. What it
         was to add is added again, and would be dropped as known without ever being sent.
         """
-        last, ms = self._last()
+        last, ms, newest = self._last()
         adopted = max(0, last - self._last_seq)
         if adopted:
-            self._last_seq, self._last_ms = last, max(ms, self._last_ms)
+            self._last_seq, self._last_ms, self._newest = last, max(ms, self._last_ms), newest
             self._forget()
         return adopted
 
@@ -243,7 +244,7 @@ class Spool:
                 if batch[0] <= last:
                     raise SpoolDamaged("the spool is damaged: its batches are not in order")
                 last = batch[0]
-                rows += (row for row in unpacked(*batch) if row.seq > seq)
+                rows += (row for row in unpacked(batch) if row.seq > seq)
                 size += len(batch[2])
                 if len(rows) >= limit or size > READ_AT_ONCE_BYTES:
                     break
@@ -278,7 +279,7 @@ class Spool:
 
     async def _begin_anew(self, error: Exception) -> None:
         await self._disk.begin_anew(error)
-        last, ms = self._last()
+        last, ms, newest = self._last()
         async with self._disk.transaction() as writer:
             for name in ("filtered", "duplicates"):
                 writer.execute(_NOTE, (name, str(getattr(self.tally, name))))
@@ -286,10 +287,10 @@ class Spool:
                 writer.execute(_NOTE, (name, value))
             for row in self._fresh:  # what is only in memory now
                 if row.seq > last:
-                    writer.execute(KEEP, packed([row]))
-                    key = (row.event.time, row.event.id)
-                    writer.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", key)
-        self._last_ms = max(self._last_ms, ms)
+                    writer.execute(KEEP, packed([row], newest))
+                    writer.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", key_of(row.event))
+                    newest = max(newest, row.event.time)
+        self._last_ms, self._newest = max(self._last_ms, ms), newest
 
     def measures(self) -> dict[str, int]:
         """What a heartbeat tells of the spool; see `Pulse`.
@@ -298,7 +299,7 @@ class Spool:
             SpoolUnavailable: When the disk refuses.
         """
         batches = self._disk.ask("SELECT * FROM batch ORDER BY last LIMIT 1")
-        rows = self._last_seq - unpacked(*batches[0])[0].seq + 1 if batches else 0
+        rows = self._last_seq - unpacked(batches[0])[0].seq + 1 if batches else 0
         used = self._disk.used_bytes()
         return {
             "spool_unsent": max(0, self._last_seq - self.sent),
@@ -312,10 +313,12 @@ class Spool:
         """What was done about the last damage of the file; None where there was none."""
         return self._disk.damage
 
-    def _last(self) -> tuple[int, int]:
-        """Number and time of the last row."""
-        last = self._disk.ask("SELECT last, ms FROM batch ORDER BY last DESC LIMIT 1")
-        return last[0] if last else (0, 0)
+    def _last(self) -> tuple[int, int, str]:
+        """Number and time of the last row, and the newest time of any event."""
+        last = self._disk.ask("SELECT last, ms, newest FROM batch ORDER BY last DESC LIMIT 1")
+        [(late,)] = self._disk.ask("SELECT max(time) FROM once")
+        seq, ms, newest = last[0] if last else (0, 0, None)
+        return seq, ms, max(newest or "", late or "")
 
     def _forget(self) -> None:
         self._fresh.clear()
@@ -356,7 +359,7 @@ class Spool:
         )
         with closing(found):
             for batch in found:
-                for row in reversed(unpacked(*batch)):
+                for row in reversed(unpacked(batch)):
                     if row.seq in numbers and not row.letter:
                         return row
         return None
@@ -379,10 +382,13 @@ class Spool:
             next_one = "SELECT * FROM batch WHERE last > ? ORDER BY last LIMIT 1"
             batch = writer.execute(next_one, (sent,)).fetchone()
             if batch and (batch[1], sent + 1) <= position:
-                kept = [row for row in unpacked(*batch) if row.seq <= sent]
+                kept = [row for row in unpacked(batch) if row.seq <= sent]
                 if kept:  # what was sent keeps its ids: its batch becomes two
-                    rest = [row for row in unpacked(*batch) if row.seq > sent]
-                    writer.executemany(KEEP, (packed(kept), packed(rest)))
+                    rest = [row for row in unpacked(batch) if row.seq > sent]
+                    before = "SELECT newest FROM batch WHERE last < ? ORDER BY last DESC LIMIT 1"
+                    newest = (writer.execute(before, batch[:1]).fetchone() or ("",))[0] or ""
+                    first = packed(kept, newest)
+                    writer.executemany(KEEP, (first, packed(rest, first[-1] or newest)))
                 lifted = "UPDATE batch SET ms = ? WHERE last > ? AND ms <= ?"
                 writer.execute(lifted, (ms + 1, sent, ms))
                 self._last_ms = max(self._last_ms, ms + 1)
@@ -446,32 +452,30 @@ class Spool:
         writer.execute("DELETE FROM batch WHERE last <= ?", (until,))
 
     def _insert(self, records: list[_Record], ms: int) -> list[Row]:
-        try:
-            return self._number(records, ms)
-        except AlreadyThere:  # some came before: a snapshot, history, a double
-            self._disk.writer.execute("ROLLBACK")
-            self._disk.writer.execute("BEGIN IMMEDIATE")
-            return self._number(self._unknown(records), ms)
-
-    def _number(self, records: list[_Record], ms: int) -> list[Row]:
+        keys = [key_of(event) for event, _ in records]
+        if late := late_ones(keys, self._newest):  # a snapshot, history, a double
+            records, late = self._unknown(records, late)
+            self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", late)
         rows = [
             Row(seq, ms, event, letter)
             for seq, (event, letter) in enumerate(records, self._last_seq + 1)
         ]
-        keys = [(row.event.time, row.event.id) for row in rows]
-        self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", keys)
+        newest = self._newest
         for start in range(0, len(rows), IN_ONE_BATCH):
-            self._disk.writer.execute(KEEP, packed(rows[start : start + IN_ONE_BATCH]))
+            batch = packed(rows[start : start + IN_ONE_BATCH], newest)
+            newest = batch[-1] or newest
+            self._disk.writer.execute(KEEP, batch)
         return rows
 
-    def _unknown(self, records: list[_Record]) -> list[_Record]:
-        new: dict[tuple[str, str], _Record] = {}
+    def _unknown(self, records: list[_Record], late: list[Key]) -> tuple[list[_Record], list[Key]]:
+        """Records that do not stand there yet, each once, and which of their keys are late."""
+        known = standing(self._disk.ask, [key for key in late if key[0] <= self._newest])
+        new: dict[Key, _Record] = {}
         for record in records:
-            key = (record[0].time, record[0].id)
-            known = self._disk.writer.execute("SELECT 1 FROM once WHERE time = ? AND id = ?", key)
-            if known.fetchone() is None:
+            key = key_of(record[0])
+            if key not in known:
                 new.setdefault(key, record)
-        return list(new.values())
+        return list(new.values()), late_ones(new, self._newest)
 
     def _newest_live(self) -> str:
         for (blob,) in self._disk.writer.execute("SELECT events FROM batch ORDER BY last DESC"):

@@ -26,7 +26,7 @@ async def fill(spool: Spool, first: int) -> int:
 async def main(folder: Path) -> None:
     """Fill, let what was sent make room, free the disk, and look at it all."""
     path, other = folder / "spool.db", folder / "other"
-    other.write_bytes(b"x" * 2_000_000)
+    other.write_bytes(b"x" * 5_000_000)  # more than what waits in the log
     async with open_spool(path) as spool:
         refused = await fill(spool, 1)
         spool.sent = refused // 2

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from common.event import STATE_CHANGED, microseconds
+from ingest.batch import events_in
 from ingest.simulator.oracle import read_oracle
 
 Key = tuple[int, str]
@@ -36,7 +37,8 @@ def missing(oracle: Path, sink: Path) -> set[Key]:
 def spooled_and_not_stored(spool: Path, sink: Path) -> set[str]:
     """Ids of events that stand in the spool and not in the sink."""
     with closing(sqlite3.connect(spool)) as db:
-        spooled = {one for (one,) in db.execute("SELECT id FROM once")}
+        batches = db.execute("SELECT events FROM batch")
+        spooled = {event.id for (events,) in batches for event in events_in(events)}
     with closing(sqlite3.connect(sink)) as db:
         return spooled - {one for (one,) in db.execute("SELECT id FROM events")}
 

@@ -3,7 +3,6 @@
 from tests.mutants.mutant import Mutant
 
 _SPOOL = "tests/integration/test_spool.py::"
-_DISK = "tests/integration/test_failing_disk.py::"
 _DELIVER = "tests/integration/test_deliver.py::"
 _PARSE = "tests/unit/ingest/test_parse.py::"
 _PROTOCOL = "tests/unit/ingest/test_protocol.py::"
@@ -35,8 +34,8 @@ MUTANTS = (
     Mutant(
         "what comes twice stands twice",
         "ingest/spool.py",
-        "INSERT INTO once VALUES",
-        "INSERT OR IGNORE INTO once VALUES",
+        "late_ones(keys, self._newest)",
+        'late_ones(keys, "")',
         (_SPOOL + "test_what_comes_twice_stands_once",),
     ),
     Mutant(
@@ -44,7 +43,14 @@ MUTANTS = (
         "ingest/spool.py",
         "            adopted = self._adopted()\n",
         "            adopted = 0\n",
-        (_DISK + "test_what_stands_after_a_sync_that_failed_is_sent_too",),
+        (_SPOOL + "test_others_do_not_take_the_numbers_of_a_commit_that_stands_though_it_failed",),
+    ),
+    Mutant(
+        "what stands is looked for in the next batch only",
+        "ingest/known.py",
+        "            below = last\n",
+        "            break\n",
+        ("tests/integration/test_known.py::test_what_stands_is_known_and_nothing_else",),
     ),
     Mutant(
         "ids follow a clock that goes back",

@@ -17,8 +17,8 @@ def test_what_is_packed_comes_back(kinds, first):
         Row(seq, START_MS, event(seq % 1000), letter_row(3).letter if is_letter else [])
         for seq, is_letter in enumerate(kinds, first)
     ]
-    batch = packed(rows)
-    back = unpacked(*batch)
+    batch = packed(rows, "")
+    back = unpacked(batch)
     assert [(row.seq, row.ms, row.event) for row in back] == [
         (row.seq, row.ms, row.event) for row in rows
     ]
@@ -29,6 +29,6 @@ def test_what_is_packed_comes_back(kinds, first):
 @pytest.mark.parametrize("letters", [b"\x81\x01\x91\xa1\xff", b"\x81\xa1a\x90", b"\xc1"])
 def test_letters_that_cannot_be_read_are_damage(letters):
     """Whatever stands where the letters should be, there is one kind of error."""
-    last, ms, events, _ = packed([Row(1, START_MS, event(1), [])])
+    last, ms, events, _, newest = packed([Row(1, START_MS, event(1), [])], "")
     with pytest.raises(msgspec.MsgspecError):
-        unpacked(last, ms, events, letters)
+        unpacked((last, ms, events, letters, newest))

@@ -1,0 +1,78 @@
+"""Which events stand in the spool already; it is handed the means to ask its file."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from common.event import Event
+from ingest.batch import events_in
+
+Key = tuple[str, str]
+"""Time and id of an event."""
+
+Ask = Callable[..., list[Any]]
+"""Takes a question in SQL and its values, and returns the rows that answer it."""
+
+
+def key_of(event: Event) -> Key:
+    """Time and id of an event."""
+    return event.time, event.id
+
+
+def late_ones(keys: Iterable[Key], newest: str) -> list[Key]:
+    """Keys with a time that is not above `newest` and all before them.
+
+    Only these can be known already; the others come in order, as live events nearly always do.
+    """
+    late: list[Key] = []
+    for key in keys:
+        if key[0] > newest:
+            newest = key[0]
+        else:
+            late.append(key)
+    return late
+
+
+def standing(ask: Ask, keys: Iterable[Key]) -> set[Key]:
+    """Return which of the keys stand in the file.
+
+    Late ones stand in table `once`. One that came in order stands in the first batch that
+    reaches its time: the `newest` of a batch is the newest time up to there, so it never falls.
+
+    Raises:
+        msgspec.MsgspecError: When a batch is not what was written.
+    """
+    found: set[Key] = set()
+    last, reach, inside = -1, "", set[Key]()
+    for key in sorted(keys):
+        if ask("SELECT 1 FROM once WHERE time = ? AND id = ?", *key):
+            found.add(key)
+            continue
+        if key[0] > reach:
+            last, reach, inside = _first_reaching(ask, key[0], last)
+        if key in inside:
+            found.add(key)
+    return found
+
+
+def _first_reaching(ask: Ask, time: str, after: int) -> tuple[int, str, set[Key]]:
+    """Number, reach and keys of the first batch after a number that reaches a time.
+
+    Where none does, as in a file of an older habus, the keys are none.
+    """
+    [(top,)] = ask("SELECT coalesce(max(last), 0) FROM batch")
+    found, below, middle = 0, after, after
+    while below < top:  # the next batch is tried first: who asks for many, asks in order
+        [(last, newest)] = ask(
+            "SELECT last, newest FROM batch WHERE last > ? ORDER BY last LIMIT 1", middle
+        )
+        if last > top:
+            top = middle
+        elif (newest or "") < time:
+            below = last
+        else:
+            found, reach, top = last, newest, middle
+        middle = (below + top) // 2
+    if not found:
+        return after, time, set()
+    [(events,)] = ask("SELECT events FROM batch WHERE last = ?", found)
+    return found, reach, {key_of(event) for event in events_in(events)}
