@@ -290,6 +290,7 @@ class Spool:
                     writer.execute(KEEP, packed([row], newest))
                     writer.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", key_of(row.event))
                     newest = max(newest, row.event.time)
+        self._last_seq = max(self._last_seq, last)
         self._last_ms, self._newest = max(self._last_ms, ms), newest
 
     def measures(self) -> dict[str, int]:
