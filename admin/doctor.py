@@ -18,7 +18,7 @@ import msgspec
 from admin.config import Settings
 from admin.durability import weaknesses
 from common.bus import STAGES, Bus, Keys, connect
-from common.bus.server import ServerInfo, describe
+from common.bus.server import OLDEST_REDIS, ServerInfo, describe
 from common.errors import BusUnavailable, InvalidSetting, SinkUnavailable
 from common.heartbeat import read_pulses
 from common.sink import open_sink
@@ -83,6 +83,9 @@ async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[
 def of_server(server: ServerInfo) -> list[Finding]:
     """Judge a Redis by what it says about itself."""
     found = [Finding("fine", "redis", f"Redis {server.version or 'of unknown version'} answers")]
+    if server.is_too_old:
+        advice = "take Redis {}.{} or newer, or Valkey".format(*OLDEST_REDIS)
+        found = [_wrong("redis", f"Redis {server.version} is too old", advice)]
     found += [
         Finding("wrong" if one.is_wrong else "warning", "redis", one.text, one.advice)
         for one in weaknesses(server)
@@ -160,7 +163,7 @@ async def _redis(settings: Settings) -> AsyncIterator[Finding]:
                 yield found
             yield await _workers(bus)
     except (BusUnavailable, InvalidSetting) as error:
-        yield _wrong("redis", str(error), "check REDIS_URL, and that Redis runs")
+        yield _wrong("redis", str(error), "")  # it says itself what to do
 
 
 async def _workers(bus: Bus) -> Finding:

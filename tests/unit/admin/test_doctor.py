@@ -42,6 +42,7 @@ def test_a_good_server_is_fine():
 @pytest.mark.parametrize(
     ("values", "verdict", "advice"),
     [
+        ({"version": "6.0.16"}, "wrong", "Redis 6.2 or newer"),
         ({"appendonly": False}, "wrong", "appendonly yes"),
         ({"appendfsync": "no"}, "warning", "appendfsync"),
         ({"appendfsync": "everysec"}, "warning", "appendfsync always"),
