@@ -7,7 +7,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -28,6 +28,9 @@ ASK_S: Final = 10.0
 
 SKEW_S: Final = 3.0
 """Seconds that two clocks may differ; Home Assistant tells its own in whole seconds."""
+
+LOOK_BACK: Final = timedelta(minutes=1)
+"""Time of which the sink is asked for an event: whether it answers, not what."""
 
 LITTLE_BYTES, TOO_LITTLE_BYTES = 2 * 2**30, 200 * 2**20
 """Free bytes of the data folder below which there is a warning, or a fault."""
@@ -74,7 +77,8 @@ async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[
     """
     async for found in _redis(settings):
         yield found
-    yield await _sink(settings)
+    async for found in _sink(settings):
+        yield found
     for found in await asyncio.to_thread(of_home, home):
         yield found
     yield of_disk(data)
@@ -174,12 +178,14 @@ async def _workers(bus: Bus) -> Finding:
     return Finding("fine", "workers", "all four are alive")
 
 
-async def _sink(settings: Settings) -> Finding:
+async def _sink(settings: Settings) -> AsyncIterator[Finding]:
+    """Judge whether the sink takes points, and then whether it shows them."""
     async with open_sink(settings) as sink:
         try:
-            return Finding("fine", "sink", await sink.check())
+            yield Finding("fine", "sink", await sink.check())
+            await sink.events(datetime.now(UTC) - LOOK_BACK, datetime.now(UTC), limit=1)
         except SinkUnavailable as error:
-            return _wrong("sink", str(error), "")
+            yield _wrong("sink", str(error), "")
 
 
 def _clock(whose: str, ahead_s: float) -> Finding:

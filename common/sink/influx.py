@@ -278,4 +278,4 @@ def _without_password(url: str) -> str:
 
 def _last_line(error: object) -> str:
     """What the innermost library says, without the names and addresses of its objects."""
-    return re.sub(r"^.*(>: |\n)", "", str(error).strip(), flags=re.DOTALL)
+    return re.sub(r"^.*([>)]: |\n)", "", str(error).strip(), flags=re.DOTALL)
