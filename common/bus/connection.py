@@ -37,7 +37,7 @@ _WAITS = (
 
 _NEVER = {
     "DB index is out of range": "take another number at its end, such as 0",
-    "TOOOLD": "habus needs Redis 6.2 or newer, or Valkey",
+    "too old: this is Redis": "habus needs Redis 6.2 or newer, or Valkey",
 }
 """Words of a refusal that no waiting ends, Redis's or of our scripts → what to do."""
 

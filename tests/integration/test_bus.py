@@ -84,7 +84,9 @@ async def test_a_database_that_is_not_there_is_a_setting_to_change(tmp_path):
 async def test_a_redis_that_is_too_old_is_a_setting_to_change(bus, monkeypatch):
     """No waiting makes Redis newer: a consumer says at its start which one will do."""
     monkeypatch.setattr("common.bus.consumer.OLDEST_REDIS", (99, 0))
-    with pytest.raises(InvalidSetting, match=r"REDIS_URL.*it is \d+\.\d+.*Redis 6\.2 or newer"):
+    with pytest.raises(
+        InvalidSetting, match=r"REDIS_URL.*this is Redis \d+\.\d+.*Redis 6\.2 or newer"
+    ):
         await asyncio.wait_for(anext(aiter(consumer(bus).batches(asyncio.Event()))), 5)
 
 
