@@ -119,15 +119,16 @@ def of_refusal(request: Request, error: Exception) -> JSONResponse:
 def of_validation(request: Request, error: Exception) -> JSONResponse:
     """Answer a request whose parameters or body are not what the route takes."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
-    errors = [
-        {
-            "field": ".".join(map(str, item["loc"][1:])) or str(item["loc"][0]),
-            "problem": item["msg"],
-        }
-        for item in error.errors()
-    ]
+    errors = [_problem(item) for item in error.errors()]
     message = "; ".join(f"{item['field']}: {item['problem']}" for item in errors[:5])
     return answer(request, 422, _CODES[422], _readable(message), details={"errors": errors})
+
+
+def _problem(item: Mapping[str, Any]) -> dict[str, str]:
+    if item["type"] == "json_invalid":  # its place is a position in the text
+        return {"field": "body", "problem": "no JSON that can be read"}
+    place = ".".join(map(str, item["loc"][1:])) or str(item["loc"][0])
+    return {"field": place, "problem": item["msg"]}
 
 
 def of_pipeline(request: Request, error: Exception) -> JSONResponse:

@@ -219,6 +219,23 @@ def test_the_ledger_as_a_table_and_as_json(habus, environment):
     assert habus("ledger")[0] == 1
 
 
+def test_the_ledger_names_the_gaps(habus, environment):
+    """Times of which events are missing stand below the table, and in the JSON as in REST."""
+    assert "missing from" not in habus("ledger")[1]
+    gap = {"from": "2026-11-20T15:00:00+00:00", "to": "2026-11-20T15:05:00+00:00",
+           "reason": "not_recorded", "entities": ["sensor.a", "sensor.b"]}  # fmt: skip
+    for written in (json.dumps([gap, {**gap, "entities": "all"}]), "{", "7", "[1]"):
+        on_bus(
+            environment,
+            lambda bus, text=written: bus.write_hash(bus.keys.watermark, {"gaps": text}),
+        )
+        told = json.loads(habus("ledger", "--json")[1])["gaps"]
+        assert told == ([gap, {**gap, "entities": "all"}] if "reason" in written else [])
+        out = habus("ledger")[1]
+        assert ("not_recorded  sensor.a, sensor.b" in out) is bool(told)
+        assert ("not_recorded  all" in out) is bool(told)
+
+
 def test_streams_as_a_table_and_as_json(habus, environment):
     """Each stream and each group has its row."""
     habus("send", "my_event", "--data", "{}")
