@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from admin import own_redis
 from admin.config import Settings
 from admin.durability import weaknesses
 from common.bus import STAGES, Bus, Keys, connect
@@ -167,7 +168,7 @@ async def _redis(settings: Settings) -> AsyncIterator[Finding]:
                 yield found
             yield await _workers(bus)
     except (BusUnavailable, InvalidSetting) as error:
-        yield _wrong("redis", str(error), "")  # it says itself what to do
+        yield _wrong("redis", str(error), own_redis.hint(settings))
 
 
 async def _workers(bus: Bus) -> Finding:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from admin.cli import healthcheck, main, many
+from admin.config import Settings
 from common.bus import ENRICH, Backfills, Consumer, DeadLetters, Filter, Streams, connect
 from common.errors import PointRejected
 from common.heartbeat import Heartbeat
@@ -217,6 +218,22 @@ def test_the_ledger_as_a_table_and_as_json(habus, environment):
     assert json.loads(out)["captured"] == json.loads(out)["in_flight"] == 1
     on_bus(environment, lambda bus: bus.command("HINCRBY", bus.keys.ledger, "captured", 1))
     assert habus("ledger")[0] == 1
+
+
+def test_the_redis_of_habus_run_is_hinted_at(habus, monkeypatch, tmp_path):
+    """Who left REDIS_URL out is told where the Redis is that `habus run` started here."""
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    sock = tmp_path / "data" / "redis" / "redis.sock"
+    sock.parent.mkdir(parents=True)
+    advice = f"export REDIS_URL=unix://{sock}"
+    with monkeypatch.context() as left_out:  # the default port may be somebody's
+        left_out.setattr(Settings, "origins", lambda _: {"REDIS_URL": "default"})
+        assert advice not in habus("ledger")[2]
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(sock))
+        assert advice in habus("ledger")[2]
+        assert advice in habus("doctor")[1]
+    assert advice not in habus("ledger")[2]
 
 
 def test_the_ledger_names_the_gaps(habus, environment):
