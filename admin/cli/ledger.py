@@ -62,7 +62,7 @@ def print_table(found: Ledger) -> None:
 def print_gaps(gaps: list[dict[str, Any]]) -> None:
     """Print the times of which events are missing; nothing where there is none."""
     if gaps:
-        show.line("")
+        show.blank()
         show.table(("missing from", "to", "why", "entities"), map(_row_of_gap, gaps), "")
 
 

@@ -251,6 +251,7 @@ def test_the_ledger_names_the_gaps(habus, environment):
         out = habus("ledger")[1]
         assert ("not_recorded  sensor.a, sensor.b" in out) is bool(told)
         assert ("not_recorded  all" in out) is bool(told)
+        assert ("\n\nmissing from" in out) is bool(told)
 
 
 def test_streams_as_a_table_and_as_json(habus, environment):
@@ -346,6 +347,7 @@ def test_dead_letters_from_a_terminal(habus, environment):
     assert json.loads(out) == {"dead_letters": []}
     _, out, _ = habus("dead", "show", newest)
     assert "too hot" in out
+    assert "\n\ndetail:\n" in out
     assert '"event_type": "state_changed"' in out
     _, out, _ = habus("dead", "show", newest, "--json")
     assert json.loads(out)["reason"] == "too_large"
@@ -374,6 +376,7 @@ def test_causes_jobs_and_the_audit_from_a_terminal(habus, environment, tmp_path)
     newest, *_ = on_bus(environment, bury_all)
     _, out, _ = habus("dead", "groups", "--reason", "too_large")
     assert out.splitlines()[1].split()[1:4] == ["3", "enrich", "too_large"]
+    assert "\n\ntoo_large: " in out
     assert "HA_EXCLUDE_ENTITIES" in out
     [group] = json.loads(habus("dead", "groups", "--json")[1])["groups"]
     assert (group["count"], group["error"]) == (3, "too hot")
@@ -384,6 +387,8 @@ def test_causes_jobs_and_the_audit_from_a_terminal(habus, environment, tmp_path)
     code, out, _ = habus("dead", "dry-run", newest, "--data", '{"event_type": "x", "data": 1}')
     assert code == 1
     assert "It would fall at enrich: malformed_event" in out
+    out = habus("preview", "-e", "sensor.a", "-s", "21.5")[1]
+    assert "\nIt would be written as:\nsensor,area=none," in out
     code, out, _ = habus("preview", "-e", "sensor.a", "-s", "21.5", "--json")
     assert (code, json.loads(out)["event"]["data"]["value"]) == (0, 21.5)
 
