@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -112,30 +113,58 @@ def of_home(home: Home) -> list[Finding]:
     if not home.token:
         advice = "run habus doctor where ingest runs, or set it"
         return [Finding("warning", about, "HA_ACCESS_TOKEN is not set here", advice)]
+    try:
+        told, date = _answer_of(home)
+    except _NoAnswer as none:
+        return [_wrong(about, none.why, none.advice)]
+    version = told.get("version", "of unknown version") if isinstance(told, dict) else "?"
+    fine = Finding("fine", about, f"Home Assistant {version} takes the token")
+    try:
+        ahead_s = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):  # it says no time, or one without a zone
+        return [fine]
+    return [fine, _clock("Home Assistant", ahead_s)]
+
+
+class _NoAnswer(Exception):
+    """Home Assistant did not tell its configuration, or could not be asked."""
+
+    def __init__(self, why: str, advice: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.advice = advice
+
+
+def _answer_of(home: Home) -> tuple[Any, str]:
+    """What Home Assistant says, and its header `Date`.
+
+    Raises:
+        _NoAnswer: When it does not, and what to do about it.
+    """
+    if not (home.token.isascii() and home.token.isprintable()):
+        why = "HA_ACCESS_TOKEN holds a character that no token has"
+        raise _NoAnswer(why, "copy the token anew, in one line")
+    try:
+        context = ssl.create_default_context(cafile=str(home.ca_file)) if home.ca_file else None
+    except OSError as error:
+        why = f"{home.ca_file} cannot be used as certificates in PEM format: {error}"
+        raise _NoAnswer(why, "set HA_CA_FILE to a file that can, or leave it out") from error
     url = rest_url(home.url)
     headers = {"Authorization": f"Bearer {home.token}"}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http(s) by its making
-    context = ssl.create_default_context(cafile=str(home.ca_file)) if home.ca_file else None
     try:
         with urllib.request.urlopen(request, timeout=ASK_S, context=context) as answer:  # noqa: S310
-            told: Any = json.loads(answer.read())
-            date = answer.headers.get("Date", "")
+            return json.loads(answer.read()), answer.headers.get("Date", "")
     except urllib.error.HTTPError as error:
         with error:
             if error.code in {401, 403}:
                 advice = "make a new long-lived access token and set HA_ACCESS_TOKEN"
-                return [_wrong(about, f"{url} refuses the token ({error.code})", advice)]
-            advice = "check HA_WEBSOCKET_URL"
-            return [_wrong(about, f"{url} answers {error.code}", advice)]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        return [_wrong(about, f"{url} does not answer: {reason}", "check HA_WEBSOCKET_URL")]
-    version = told.get("version", "of unknown version") if isinstance(told, dict) else "?"
-    fine = Finding("fine", about, f"Home Assistant {version} takes the token")
-    if not date:
-        return [fine]
-    ahead_s = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
-    return [fine, _clock("Home Assistant", ahead_s)]
+                raise _NoAnswer(f"{url} refuses the token ({error.code})", advice) from error
+            raise _NoAnswer(f"{url} answers {error.code}", "check HA_WEBSOCKET_URL") from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = str(getattr(error, "reason", None) or error) or type(error).__name__
+        why = f"{url} does not answer as Home Assistant does: {reason.strip()}"
+        raise _NoAnswer(why, "check HA_WEBSOCKET_URL") from error
 
 
 def rest_url(websocket_url: str) -> str:
