@@ -182,11 +182,9 @@ async def together(
 
 async def _home(data: Path, ephemeral: bool, stop: asyncio.Event) -> None:  # noqa: FBT001 - partial
     rooms = Rooms.from_environment()
-    start_logging(rooms.admin)
+    start_logging(rooms.admin)  # which says what is unknown: the same to each room
     for settings in rooms:
         hide(*settings.secrets())
-    for warning in dict.fromkeys(warning for settings in rooms for warning in settings.warnings):
-        log.warning(warning)
     rooms = rooms.with_values(
         {name: data / file for name, file in _IN_DATA.items()}, where_default=True
     )
