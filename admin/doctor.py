@@ -19,10 +19,10 @@ import msgspec
 from admin import own_redis
 from admin.config import Settings
 from admin.durability import weaknesses
-from common.bus import STAGES, Bus, Keys, connect
+from common.bus import INGEST, STAGES, Bus, Keys, connect
 from common.bus.server import OLDEST_REDIS, ServerInfo, describe
 from common.errors import BusUnavailable, InvalidSetting, SinkUnavailable
-from common.heartbeat import read_pulses
+from common.heartbeat import UP, read_pulses
 from common.sink import open_sink
 
 ASK_S: Final = 10.0
@@ -81,7 +81,8 @@ async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[
         yield found
     async for found in _sink(settings):
         yield found
-    for found in await asyncio.to_thread(of_home, home):
+    heard = None if home.token else await _heard_by_ingest(settings)
+    for found in [heard] if heard else await asyncio.to_thread(of_home, home):
         yield found
     yield of_disk(data)
 
@@ -206,6 +207,21 @@ async def _workers(bus: Bus) -> Finding:
         text = f"no heartbeat of {', '.join(silent)}"
         return Finding("warning", "workers", text, "start them: habus run, or docker compose up -d")
     return Finding("fine", "workers", "all four are alive")
+
+
+async def _heard_by_ingest(settings: Settings) -> Finding | None:
+    """What ingest's heartbeat says of Home Assistant, for where no token is set: in a container."""
+    try:
+        async with connect(settings.redis_url, Keys(settings.bus_prefix)) as bus:
+            pulses = await read_pulses(bus, INGEST)
+    except (BusUnavailable, InvalidSetting):
+        return None
+    for state in (pulse.dependencies.get("home_assistant") for pulse in pulses):
+        if state == UP:
+            return Finding("fine", "home_assistant", "ingest is connected to it")
+        if state:
+            return _wrong("home_assistant", f"ingest says: {state}", "")
+    return None
 
 
 async def _sink(settings: Settings) -> AsyncIterator[Finding]:

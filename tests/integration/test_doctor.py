@@ -4,6 +4,9 @@ import pytest
 
 from admin.config import Settings
 from admin.doctor import Home, findings
+from common.bus import INGEST, connect
+from common.errors import HomeAssistantUnavailable
+from common.heartbeat import Heartbeat
 from tests.fakes.influxdb import FakeInfluxDB
 from tests.fakes.servers import free_port
 
@@ -43,3 +46,28 @@ async def test_the_setting_that_influxdb_refuses_is_named(tmp_path, name, wrong)
         [(verdict, text)] = await of_sink(tmp_path, influxdb, **{name: wrong})
     assert verdict == "wrong"
     assert name.upper() in text
+
+
+async def test_without_a_token_ingest_is_heard(tmp_path, redis_url):
+    """Where no token is set, as in the container of admin, the heartbeat tells of the home."""
+    settings = Settings(
+        redis_url=redis_url, store_sink="sqlite", store_sqlite_path=tmp_path / "events.db"
+    )
+    home = Home(f"ws://127.0.0.1:{free_port()}/api/websocket")
+
+    async def of_home():
+        found = [one async for one in findings(settings, home, tmp_path)]
+        [about_it] = [one for one in found if one.about == "home_assistant"]
+        return about_it.verdict, about_it.text
+
+    assert await of_home() == ("warning", "HA_ACCESS_TOKEN is not set here")
+    async with connect(redis_url) as bus:
+        heartbeat = Heartbeat(bus, INGEST, "attic")
+        await heartbeat.beat()
+        assert (await of_home())[0] == "warning"
+        heartbeat.dependency("home_assistant", None)
+        await heartbeat.beat()
+        assert await of_home() == ("fine", "ingest is connected to it")
+        heartbeat.dependency("home_assistant", HomeAssistantUnavailable("nobody there"))
+        await heartbeat.beat()
+        assert await of_home() == ("wrong", "ingest says: down: nobody there")
