@@ -216,7 +216,7 @@ async def _demo(  # noqa: PLR0913, PLR0917 - one for each option
         ):
             rooms = _rooms_of_demo(redis, home, folder, port)
             url = f"http://127.0.0.1:{rooms.admin.admin_port}/"
-            say_where(url, rooms.admin.admin_token.get_secret_value(), redis.cli)
+            say_where(url, rooms.admin.admin_token.get_secret_value(), redis)
             silence = Silence()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(say_when_stored(bus, started, stop))
