@@ -108,6 +108,7 @@ async def test_what_is_no_event_is_refused(admin, change, word):
     )
     assert answer.status_code == 422
     assert word in answer.json()["error"]["message"]
+    assert "Value error" not in answer.text
     assert (await admin.client.get(f"{API}/ledger")).json()["captured"] == 0
 
 
