@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import ssl
 import urllib.error
@@ -180,8 +181,12 @@ def rest_url(websocket_url: str) -> str:
 
 
 def of_disk(folder: Path) -> Finding:
-    """Judge the free space where the spool is."""
+    """Judge whether the spool's folder takes anything, and how much."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    if not os.access(there, os.W_OK):
+        return _wrong(
+            "disk", f"{there} cannot be written", "make it writable for whoever runs habus"
+        )
     free = shutil.disk_usage(there).free
     text = f"{free / 2**30:.1f} GB free for {folder}"
     if free < TOO_LITTLE_BYTES:

@@ -198,3 +198,10 @@ def test_disk_space(tmp_path, monkeypatch):
         monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, usage=usage: usage)
         assert of_disk(folder).verdict == verdict
     assert of_disk(Path("data")).about == "disk"
+
+
+def test_a_folder_that_cannot_be_written_is_wrong(monkeypatch):
+    """Room is of no use where nobody may write: a spool that stood here could not start."""
+    monkeypatch.setattr(doctor.os, "access", lambda folder, _: folder != Path("/proc"))
+    assert of_disk(Path("/proc/spool")).verdict == "wrong"
+    assert of_disk(Path("/proc")).text == "/proc cannot be written"
