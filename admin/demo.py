@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from admin.cli.ledger import print_table
+from admin.embedded_redis import EmbeddedRedis
 from common.bus import Bus, connect
 from common.errors import BusUnavailable
 from common.ledger import Ledger, read_ledger
@@ -21,7 +22,7 @@ LOOK_EVERY_S: Final = 0.05
 """Seconds between two looks at the ledger."""
 
 
-def say_where(url: str, token: str, redis_cli: str) -> None:
+def say_where(url: str, token: str, redis: EmbeddedRedis) -> None:
     """Say where to look, and what to try."""
     _say(
         "habus demo: a simulated home, a Redis of its own, all workers in one process.\n\n"
@@ -29,7 +30,8 @@ def say_where(url: str, token: str, redis_cli: str) -> None:
         f"  token      {token}\n\n"
         "What to try next:\n"
         f"  curl -H 'Authorization: Bearer {token}' {url}api/v1/ledger\n"
-        f"  {redis_cli} XREVRANGE ha:enriched + - COUNT 1\n\n"
+        f"  REDIS_URL={redis.url} {sys.argv[0]} tail\n"
+        f"  {redis.cli} XREVRANGE ha:enriched + - COUNT 1\n\n"
         "Ctrl-C ends it.\n"
     )
 

@@ -1,6 +1,5 @@
 """Desk: everything that a route or a command may ask or change."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +13,7 @@ from fastapi import Depends, Request
 from admin import health
 from admin.durability import Weakness
 from admin.effective import Setting
+from admin.gaps import read_gaps
 from admin.gate import Gate
 from admin.jobs import Runner
 from admin.live import Live
@@ -134,7 +134,7 @@ class Desk:
                 pulses=await read_pulses(self.bus),
                 streams=[await self.streams.info(name) for name in self.bus.keys.streams],
                 ledger=await read_ledger(self.bus),
-                gaps=await self.gaps(),
+                gaps=await read_gaps(self.bus),
                 server=await describe(self.bus),
                 reasons=await self._reasons() if by_reason else {},
                 per_second={
@@ -145,16 +145,6 @@ class Desk:
             )
         except BusUnavailable as error:
             return Overview(redis_error=str(error))
-
-    async def gaps(self) -> list[dict[str, Any]]:
-        """Times of which events are missing: being fetched from history (`open`), or for good.
-
-        Raises:
-            BusUnavailable: When Redis does not answer.
-        """
-        written = await self.bus.read_field(self.bus.keys.watermark, "gaps")
-        gaps = json.loads(written or b"[]")
-        return [gap for gap in gaps if isinstance(gap, dict)] if isinstance(gaps, list) else []
 
     async def registry(self) -> Registry:
         """What is known about the home beside its states; read again when it has changed.

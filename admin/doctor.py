@@ -2,25 +2,28 @@
 
 import asyncio
 import json
+import os
 import shutil
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from admin import own_redis
 from admin.config import Settings
 from admin.durability import weaknesses
-from common.bus import STAGES, Bus, Keys, connect
-from common.bus.server import ServerInfo, describe
+from common.bus import INGEST, STAGES, Bus, Keys, connect
+from common.bus.server import OLDEST_REDIS, ServerInfo, describe
 from common.errors import BusUnavailable, InvalidSetting, SinkUnavailable
-from common.heartbeat import read_pulses
+from common.heartbeat import UP, read_pulses
 from common.sink import open_sink
 
 ASK_S: Final = 10.0
@@ -28,6 +31,9 @@ ASK_S: Final = 10.0
 
 SKEW_S: Final = 3.0
 """Seconds that two clocks may differ; Home Assistant tells its own in whole seconds."""
+
+LOOK_BACK: Final = timedelta(minutes=1)
+"""Time of which the sink is asked for an event: whether it answers, not what."""
 
 LITTLE_BYTES, TOO_LITTLE_BYTES = 2 * 2**30, 200 * 2**20
 """Free bytes of the data folder below which there is a warning, or a fault."""
@@ -74,8 +80,10 @@ async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[
     """
     async for found in _redis(settings):
         yield found
-    yield await _sink(settings)
-    for found in await asyncio.to_thread(of_home, home):
+    async for found in _sink(settings):
+        yield found
+    heard = None if home.token else await _heard_by_ingest(settings)
+    for found in [heard] if heard else await asyncio.to_thread(of_home, home):
         yield found
     yield of_disk(data)
 
@@ -83,6 +91,9 @@ async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[
 def of_server(server: ServerInfo) -> list[Finding]:
     """Judge a Redis by what it says about itself."""
     found = [Finding("fine", "redis", f"Redis {server.version or 'of unknown version'} answers")]
+    if server.is_too_old:
+        advice = "take Redis {}.{} or newer, or Valkey".format(*OLDEST_REDIS)
+        found = [_wrong("redis", f"Redis {server.version} is too old", advice)]
     found += [
         Finding("wrong" if one.is_wrong else "warning", "redis", one.text, one.advice)
         for one in weaknesses(server)
@@ -104,30 +115,58 @@ def of_home(home: Home) -> list[Finding]:
     if not home.token:
         advice = "run habus doctor where ingest runs, or set it"
         return [Finding("warning", about, "HA_ACCESS_TOKEN is not set here", advice)]
+    try:
+        told, date = _answer_of(home)
+    except _NoAnswer as none:
+        return [_wrong(about, none.why, none.advice)]
+    version = told.get("version", "of unknown version") if isinstance(told, dict) else "?"
+    fine = Finding("fine", about, f"Home Assistant {version} takes the token")
+    try:
+        ahead_s = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):  # it says no time, or one without a zone
+        return [fine]
+    return [fine, _clock("Home Assistant", ahead_s)]
+
+
+class _NoAnswer(Exception):
+    """Home Assistant did not tell its configuration, or could not be asked."""
+
+    def __init__(self, why: str, advice: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.advice = advice
+
+
+def _answer_of(home: Home) -> tuple[Any, str]:
+    """What Home Assistant says, and its header `Date`.
+
+    Raises:
+        _NoAnswer: When it does not, and what to do about it.
+    """
+    if not (home.token.isascii() and home.token.isprintable()):
+        why = "HA_ACCESS_TOKEN holds a character that no token has"
+        raise _NoAnswer(why, "copy the token anew, in one line")
+    try:
+        context = ssl.create_default_context(cafile=str(home.ca_file)) if home.ca_file else None
+    except OSError as error:
+        why = f"{home.ca_file} cannot be used as certificates in PEM format: {error}"
+        raise _NoAnswer(why, "set HA_CA_FILE to a file that can, or leave it out") from error
     url = rest_url(home.url)
     headers = {"Authorization": f"Bearer {home.token}"}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http(s) by its making
-    context = ssl.create_default_context(cafile=str(home.ca_file)) if home.ca_file else None
     try:
         with urllib.request.urlopen(request, timeout=ASK_S, context=context) as answer:  # noqa: S310
-            told: Any = json.loads(answer.read())
-            date = answer.headers.get("Date", "")
+            return json.loads(answer.read()), answer.headers.get("Date", "")
     except urllib.error.HTTPError as error:
         with error:
             if error.code in {401, 403}:
                 advice = "make a new long-lived access token and set HA_ACCESS_TOKEN"
-                return [_wrong(about, f"{url} refuses the token ({error.code})", advice)]
-            advice = "check HA_WEBSOCKET_URL"
-            return [_wrong(about, f"{url} answers {error.code}", advice)]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        return [_wrong(about, f"{url} does not answer: {reason}", "check HA_WEBSOCKET_URL")]
-    version = told.get("version", "of unknown version") if isinstance(told, dict) else "?"
-    fine = Finding("fine", about, f"Home Assistant {version} takes the token")
-    if not date:
-        return [fine]
-    ahead_s = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
-    return [fine, _clock("Home Assistant", ahead_s)]
+                raise _NoAnswer(f"{url} refuses the token ({error.code})", advice) from error
+            raise _NoAnswer(f"{url} answers {error.code}", "check HA_WEBSOCKET_URL") from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = str(getattr(error, "reason", None) or error) or type(error).__name__
+        why = f"{url} does not answer as Home Assistant does: {reason.strip()}"
+        raise _NoAnswer(why, "check HA_WEBSOCKET_URL") from error
 
 
 def rest_url(websocket_url: str) -> str:
@@ -142,8 +181,12 @@ def rest_url(websocket_url: str) -> str:
 
 
 def of_disk(folder: Path) -> Finding:
-    """Judge the free space where the spool is."""
+    """Judge whether the spool's folder takes anything, and how much."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    if not os.access(there, os.W_OK):
+        return _wrong(
+            "disk", f"{there} cannot be written", "make it writable for whoever runs habus"
+        )
     free = shutil.disk_usage(there).free
     text = f"{free / 2**30:.1f} GB free for {folder}"
     if free < TOO_LITTLE_BYTES:
@@ -160,7 +203,7 @@ async def _redis(settings: Settings) -> AsyncIterator[Finding]:
                 yield found
             yield await _workers(bus)
     except (BusUnavailable, InvalidSetting) as error:
-        yield _wrong("redis", str(error), "check REDIS_URL, and that Redis runs")
+        yield _wrong("redis", str(error), own_redis.hint(settings))
 
 
 async def _workers(bus: Bus) -> Finding:
@@ -171,12 +214,29 @@ async def _workers(bus: Bus) -> Finding:
     return Finding("fine", "workers", "all four are alive")
 
 
-async def _sink(settings: Settings) -> Finding:
+async def _heard_by_ingest(settings: Settings) -> Finding | None:
+    """What ingest's heartbeat says of Home Assistant, for where no token is set: in a container."""
+    try:
+        async with connect(settings.redis_url, Keys(settings.bus_prefix)) as bus:
+            pulses = await read_pulses(bus, INGEST)
+    except (BusUnavailable, InvalidSetting):
+        return None
+    for state in (pulse.dependencies.get("home_assistant") for pulse in pulses):
+        if state == UP:
+            return Finding("fine", "home_assistant", "ingest is connected to it")
+        if state:
+            return _wrong("home_assistant", f"ingest says: {state}", "")
+    return None
+
+
+async def _sink(settings: Settings) -> AsyncIterator[Finding]:
+    """Judge whether the sink takes points, and then whether it shows them."""
     async with open_sink(settings) as sink:
         try:
-            return Finding("fine", "sink", await sink.check())
+            yield Finding("fine", "sink", await sink.check())
+            await sink.events(datetime.now(UTC) - LOOK_BACK, datetime.now(UTC), limit=1)
         except SinkUnavailable as error:
-            return _wrong("sink", str(error), "")
+            yield _wrong("sink", str(error), "")
 
 
 def _clock(whose: str, ahead_s: float) -> Finding:

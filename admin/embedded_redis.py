@@ -199,8 +199,14 @@ def _address(folder: Path) -> tuple[list[str], EmbeddedRedis]:
 
 
 def _lock_file(folder: Path) -> TextIO:
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / "redis.lock").open("w")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "redis.lock").open("w")
+    except OSError as error:
+        raise FatalError(
+            f"the data folder {folder} cannot be written ({error.strerror});"
+            " make it writable, or choose another --data"
+        ) from error
 
 
 async def _lock(descriptor: int, folder: Path) -> None:

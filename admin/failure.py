@@ -119,15 +119,16 @@ def of_refusal(request: Request, error: Exception) -> JSONResponse:
 def of_validation(request: Request, error: Exception) -> JSONResponse:
     """Answer a request whose parameters or body are not what the route takes."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
-    errors = [
-        {
-            "field": ".".join(map(str, item["loc"][1:])) or str(item["loc"][0]),
-            "problem": item["msg"],
-        }
-        for item in error.errors()
-    ]
+    errors = [_problem(item) for item in error.errors()]
     message = "; ".join(f"{item['field']}: {item['problem']}" for item in errors[:5])
-    return answer(request, 422, _CODES[422], _readable(message), details={"errors": errors})
+    return answer(request, 422, _CODES[422], message, details={"errors": errors})
+
+
+def _problem(item: Mapping[str, Any]) -> dict[str, str]:
+    if item["type"] == "json_invalid":  # its place is a position in the text
+        return {"field": "body", "problem": "no JSON that can be read"}
+    place = ".".join(map(str, item["loc"][1:])) or str(item["loc"][0])
+    return {"field": place, "problem": item["msg"].removeprefix("Value error, ")}
 
 
 def of_pipeline(request: Request, error: Exception) -> JSONResponse:
@@ -172,7 +173,3 @@ _PLAIN: Final = {
     404: "there is nothing here; /docs lists what there is",
     405: "this cannot be done here; /docs lists what can",
 }
-
-
-def _readable(message: str) -> str:
-    return message.replace("Value error, ", "")

@@ -182,11 +182,9 @@ async def together(
 
 async def _home(data: Path, ephemeral: bool, stop: asyncio.Event) -> None:  # noqa: FBT001 - partial
     rooms = Rooms.from_environment()
-    start_logging(rooms.admin)
+    start_logging(rooms.admin)  # which says what is unknown: the same to each room
     for settings in rooms:
         hide(*settings.secrets())
-    for warning in dict.fromkeys(warning for settings in rooms for warning in settings.warnings):
-        log.warning(warning)
     rooms = rooms.with_values(
         {name: data / file for name, file in _IN_DATA.items()}, where_default=True
     )
@@ -218,7 +216,7 @@ async def _demo(  # noqa: PLR0913, PLR0917 - one for each option
         ):
             rooms = _rooms_of_demo(redis, home, folder, port)
             url = f"http://127.0.0.1:{rooms.admin.admin_port}/"
-            say_where(url, rooms.admin.admin_token.get_secret_value(), redis.cli)
+            say_where(url, rooms.admin.admin_token.get_secret_value(), redis)
             silence = Silence()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(say_when_stored(bus, started, stop))

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -19,7 +20,7 @@ from common.bus import Bus
 from common.bus.server import describe
 from common.errors import BusUnavailable
 from common.ledger import read_ledger
-from common.lifecycle import pause
+from common.lifecycle import Stopped, patiently, pause
 from common.logs import logger
 
 log = logger(__name__)
@@ -76,11 +77,15 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> N
 
 
 async def keep_sampling(bus: Bus, rates: Rates, stop: asyncio.Event) -> None:
-    """Look at the ledger every `SAMPLE_EVERY_S` seconds until `stop` is set."""
-    while not stop.is_set():
-        with suppress(BusUnavailable):
-            rates.add(time.monotonic(), await read_ledger(bus))
-        await pause(stop, SAMPLE_EVERY_S)
+    """Look at the ledger every `SAMPLE_EVERY_S` seconds until `stop` is set.
+
+    Says so when Redis is away: nothing else in admin waits for it.
+    """
+    with suppress(Stopped):
+        while not stop.is_set():
+            ledger = await patiently(partial(read_ledger, bus), stop, "Redis")
+            rates.add(time.monotonic(), ledger)
+            await pause(stop, SAMPLE_EVERY_S)
 
 
 async def keep_examining(desk: Desk, stop: asyncio.Event) -> None:

@@ -36,6 +36,14 @@ FROM_FILES = ("ADMIN_TOKEN", "ALERT_WEBHOOK_URL", "HA_ACCESS_TOKEN", "INFLUXDB_T
 PREFIXES = tuple({name.partition("_")[0] + "_" for name in NAMES} | {"ENRICH_"})
 """A variable that starts so is meant for habus."""
 
+_SAME = {
+    **dict.fromkeys(("HOST", "ADDRESS", "SERVER", "URI"), "URL"),
+    **dict.fromkeys(("BIND", "LISTEN"), "HOST"),
+    **dict.fromkeys(("DATABASE", "DB"), "BUCKET"),
+    **dict.fromkeys(("PASSWORD", "KEY", "SECRET"), "TOKEN"),
+}
+"""Last word of a name as other programs have it → as habus has it."""
+
 DEFAULT, ENVIRONMENT, DOTENV, FILE = "default", "environment", ".env", "file"
 """Where the value of a setting came from."""
 
@@ -121,10 +129,29 @@ def known(name: str) -> bool:
 
 def unknown(name: str) -> str:
     """Say that a variable is unknown, and which one was probably meant."""
-    family = [other for other in NAMES if other.startswith(name.partition("_")[0] + "_")]
-    close = difflib.get_close_matches(name, family, n=1) or difflib.get_close_matches(name, NAMES)
-    hint = f"did you mean {close[0]}?" if close else "see the README's table of settings"
+    base = name.removesuffix("_FILE")
+    close = _ending_alike(base) or _looking_alike(base)
+    if close and base != name and close in FROM_FILES:
+        close += "_FILE"
+    hint = f"did you mean {close}?" if close else "see the README's table of settings"
     return f"{name} is no setting of habus; {hint}"
+
+
+def _ending_alike(name: str) -> str:
+    """The one setting of its family that is called so at other programs; or nothing."""
+    last = name.rpartition("_")[2]
+    endings = [f"_{word}" for word in (_SAME.get(last, last), last)]
+    found = [other for end in endings for other in _family(name) if other.endswith(end)]
+    return found[0] if len(set(found)) == 1 else ""
+
+
+def _looking_alike(name: str) -> str:
+    close = difflib.get_close_matches(name, _family(name), n=1)
+    return next(iter(close or difflib.get_close_matches(name, NAMES)), "")
+
+
+def _family(name: str) -> list[str]:
+    return [other for other in NAMES if other.startswith(name.partition("_")[0] + "_")]
 
 
 def is_secret(field: FieldInfo) -> bool:

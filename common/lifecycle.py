@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
@@ -179,8 +179,11 @@ async def patiently(
     except PoisonError:  # an answer, too: whom we waited for is there, and refuses an event
         wait.over()
         raise
-    wait.over()
-    return answer
+    else:
+        wait.over()
+        return answer
+    finally:
+        wait.leave()
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:
@@ -194,7 +197,12 @@ async def pause(stop: asyncio.Event, seconds: float) -> None:
 
 
 class _Wait:
-    """One time of waiting: from the first error until it is over."""
+    """One time of waiting: from the first error until it is over.
+
+    Of several that wait for the same with the same error, in one process, only one says so.
+    """
+
+    _speakers: ClassVar[dict[tuple[str, str], "_Wait"]] = {}
 
     def __init__(
         self,
@@ -218,7 +226,9 @@ class _Wait:
         """Tell that it waits, and for what."""
         error = _error(state)
         self._began = self._began or time.monotonic()
-        self._warn("", f"waiting for {self._waiting_for}", error=error, tries=state.attempt_number)
+        if self._speakers.setdefault((self._waiting_for, str(error)), self) is self:
+            tries = state.attempt_number
+            self._warn("", f"waiting for {self._waiting_for}", error=error, tries=tries)
         if self._on_wait is not None:
             self._on_wait(error)
 
@@ -232,9 +242,15 @@ class _Wait:
         """Tell that it goes on, if it waited at all."""
         if self._began:
             waited_s = round(time.monotonic() - self._began, 1)
-            log.info("waiting is over", waited_for=self._waiting_for, waited_s=waited_s)
+            if any(speaker is self for speaker in self._speakers.values()):
+                log.info("waiting is over", waited_for=self._waiting_for, waited_s=waited_s)
             if self._on_wait is not None:
                 self._on_wait(None)
+
+    def leave(self) -> None:
+        """Let another say it, if it still waits."""
+        for said in [said for said, speaker in self._speakers.items() if speaker is self]:
+            del self._speakers[said]
 
 
 def _error(state: RetryCallState) -> TransientError:

@@ -46,12 +46,14 @@ async def keep_connected(
     waits = delays(random.random)
     while not stop.is_set():
         started = time.monotonic()
+        sentence = "Cannot reach Home Assistant; trying again"
         try:
             async with connect() as socket:
+                sentence = "Lost Home Assistant; connecting again"
                 await listener().everything(socket, Frames(queue_bytes), stop)
         except HomeAssistantUnavailable as error:
             heartbeat.dependency("home_assistant", error)
-            warn(str(error), "Lost Home Assistant; connecting again", error=str(error))
+            warn(str(error), sentence, error=str(error))
         if time.monotonic() - started > LASTED_S:
             waits = delays(random.random)
         await pause(stop, next(waits))

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from admin import own_redis
 from admin.config import Settings
 from common.bus import Bus, Keys, connect
+from common.errors import BusUnavailable
 from common.logs import start_logging
 
 Answer = TypeVar("Answer")
@@ -25,4 +27,9 @@ def with_bus(work: Callable[[Bus, Settings], Awaitable[Answer]]) -> Answer:
         async with connect(settings.redis_url, Keys(settings.bus_prefix)) as bus:
             return await work(bus, settings)
 
-    return asyncio.run(call())
+    try:
+        return asyncio.run(call())
+    except BusUnavailable as error:
+        if advice := own_redis.hint(settings):
+            raise BusUnavailable(f"{error}; {advice}") from error
+        raise

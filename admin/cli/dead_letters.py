@@ -102,7 +102,8 @@ def groups(wanted: Filter, *, as_json: bool) -> None:
     columns = ("fingerprint", "letters#", "stage", "reason", "last buried", "error")
     out.table(columns, rows, "There is no dead letter.")
     for reason in dict.fromkeys(group.cause.reason for group in found):
-        out.line(f"\n{reason}: {hint(reason)}")
+        out.blank()
+        out.line(f"{reason}: {hint(reason)}")
 
 
 def show(letter_id: str, *, as_json: bool) -> None:
@@ -128,7 +129,8 @@ def show(letter_id: str, *, as_json: bool) -> None:
     for line in history:
         out.line(f"{line.at[:19]}  {line.action} by {line.who} ({line.via} {line.address})")
     for title, text in (("detail", letter.detail), *letter.fields.items()):
-        out.line(f"\n{title}:")
+        out.blank()
+        out.line(f"{title}:")
         for line_of_text in _pretty(text):
             out.line(f"  {line_of_text}")
 

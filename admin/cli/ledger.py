@@ -1,10 +1,14 @@
 """`habus ledger`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from admin.cli import show
 from admin.cli.at_desk import with_bus
 from admin.config import Settings
+from admin.gaps import read_gaps
 from common.bus import Bus
 from common.ledger import Ledger, read_ledger
 
@@ -30,16 +34,18 @@ BAD = {"lost", "redelivered", "unaccounted"}
 
 
 def ledger(*, as_json: bool) -> int:
-    """Print where every event is; return 1 when some are lost or unaccounted for."""
+    """Print where every event is, and the gaps; return 1 when some are lost or unaccounted for."""
 
-    async def ask(bus: Bus, _: Settings) -> Ledger:
-        return await read_ledger(bus)
+    async def ask(bus: Bus, _: Settings) -> tuple[Ledger, list[dict[str, Any]]]:
+        return await read_ledger(bus), await read_gaps(bus)
 
-    found = with_bus(ask)
+    found, gaps = with_bus(ask)
     if as_json:
-        show.as_json({**msgspec.to_builtins(found), "unaccounted": found.unaccounted})
+        counted = {**msgspec.to_builtins(found), "unaccounted": found.unaccounted}
+        show.as_json({**counted, "gaps": gaps})
     else:
         print_table(found)
+        print_gaps(gaps)
     return 1 if found.unaccounted or found.lost else 0
 
 
@@ -51,3 +57,16 @@ def print_table(found: Ledger) -> None:
     )
     bad = {name for name in BAD if getattr(found, name)}
     show.table(("events", "count#", "which"), rows, "", lambda row: row[0] in bad)
+
+
+def print_gaps(gaps: list[dict[str, Any]]) -> None:
+    """Print the times of which events are missing; nothing where there is none."""
+    if gaps:
+        show.blank()
+        show.table(("missing from", "to", "why", "entities"), map(_row_of_gap, gaps), "")
+
+
+def _row_of_gap(gap: dict[str, Any]) -> Sequence[object]:
+    entities = gap.get("entities")
+    whose = ", ".join(map(str, entities)) if isinstance(entities, list) else entities
+    return gap.get("from"), gap.get("to"), gap.get("reason"), whose

@@ -85,6 +85,11 @@ def line(text: str) -> None:
     sys.stdout.flush()
 
 
+def blank() -> None:
+    """Print an empty line."""
+    sys.stdout.write("\n")
+
+
 def clean(value: object) -> str:
     """Text that can do nothing to a terminal, and shows no secret; a dash for nothing."""
     return "–" if value is None or value == "" else _redaction.text(str(value))

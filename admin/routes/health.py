@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from admin.desk import TheDesk
 from admin.failure import failures
+from admin.gaps import read_gaps
 from admin.health import Health
 from common.ledger import read_ledger
 
@@ -117,7 +118,7 @@ async def ledger(desk: TheDesk) -> LedgerAnswer:
     """Where every event is: the counters that must balance, read at one instant."""
     found = await read_ledger(desk.bus)
     answer = LedgerAnswer.model_validate(found)
-    return answer.model_copy(update={"gaps": await desk.gaps()})
+    return answer.model_copy(update={"gaps": await read_gaps(desk.bus)})
 
 
 async def scrape(desk: TheDesk) -> Response:

@@ -35,6 +35,13 @@ _WAITS = (
 )
 
 
+_NEVER = {
+    "DB index is out of range": "take another number at its end, such as 0",
+    "too old: this is Redis": "habus needs Redis 6.2 or newer, or Valkey",
+}
+"""Words of a refusal that no waiting ends, Redis's or of our scripts → what to do."""
+
+
 class _WrongKind(BusUnavailable):
     """A key holds something else than what the command is for."""
 
@@ -210,7 +217,7 @@ def translated() -> Iterator[None]:
 
     Raises:
         BusUnavailable: For what passes, or for what a person can mend while everything waits.
-        InvalidSetting: When Redis refuses our password.
+        InvalidSetting: When Redis refuses our password or our database, or is too old.
     """
     try:
         yield
@@ -230,6 +237,8 @@ def translated() -> Iterator[None]:
         ):
             message = f"Redis refuses: {text}"
             raise BusUnavailable(message) from error
+        if advice := next((_NEVER[words] for words in _NEVER if words in text), ""):
+            raise InvalidSetting(f"REDIS_URL: Redis refuses us ({text}); {advice}") from error
         raise
 
 

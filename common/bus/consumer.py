@@ -14,6 +14,7 @@ from common.bus.delivery import Delivery, delivery
 from common.bus.entry import Field, Shared, fields_of, shared_of, values_of
 from common.bus.left_behind import LeftBehind
 from common.bus.letter import Burial, letter
+from common.bus.server import OLDEST_REDIS
 from common.errors import BusUnavailable, DeliveredTooOften, PoisonError
 from common.event import Event, time_of
 from common.lifecycle import Stopped, patiently, pause
@@ -183,7 +184,7 @@ class Consumer:
     async def _make_groups(self) -> None:
         """Create the consumer group on each stream, at its very beginning."""
         for stream in self._streams:
-            await self._bus.run("make_group", (stream,), self._group)
+            await self._bus.run("make_group", (stream,), self._group, *OLDEST_REDIS)
 
     async def _read(self) -> list[Delivery]:
         try:

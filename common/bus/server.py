@@ -1,12 +1,17 @@
 """The Redis server itself: what it is, how it keeps data, whose clock is right."""
 
+import re
 import time
+from typing import Final
 
 import msgspec
 import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
 from common.errors import InvalidSetting
+
+OLDEST_REDIS: Final = (6, 2)
+"""Version of the oldest Redis that will do: older ones know no XPENDING IDLE, no XTRIM MINID."""
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +36,12 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     maxmemory_policy: str | None = None
     used_bytes: int | None = None
     ahead_s: float = 0.0
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether it says a version before `OLDEST_REDIS`."""
+        numbers = re.match(r"(\d+)\.(\d+)", self.version or "")
+        return numbers is not None and tuple(map(int, numbers.groups())) < OLDEST_REDIS
 
 
 async def describe(bus: Bus) -> ServerInfo:

@@ -142,7 +142,13 @@ def _meaning(  # noqa: PLR0911 - an answer, a return
                 f"does not know the organisation {target.org!r}",
                 "set INFLUXDB_ORG to one that is there",
             )
-        case 404 if any(word in words for word in ("bucket", "database", "dbrp")):
+        case 404 if "dbrp" in words:  # a bucket can be written without, but not asked in InfluxQL
+            command = f"influx v1 dbrp create --db {target.bucket} --rp autogen --bucket-id ID"
+            return (
+                f"has no DBRP mapping for bucket {target.bucket!r}",
+                f"check INFLUXDB_BUCKET, and if it is right make one: {command} --default",
+            )
+        case 404 if any(word in words for word in ("bucket", "database")):
             return (
                 f"does not know the bucket {target.bucket!r}",
                 "make it, or set INFLUXDB_BUCKET to one that is there",

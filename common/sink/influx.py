@@ -168,9 +168,12 @@ class InfluxSink:
         query = [("db", database), *([("rp", policy)] if policy else [])]
         ask = question(self._schema, start, end, entity_id, limit, newest_first=newest_first)
         answer = await self._ask(lambda: self._get("/query", [*query, ("q", ask)]))
-        if answer.status == HTTPStatus.OK:
+        if answer.status != HTTPStatus.OK:
+            raise self._transient(answer)
+        try:
             return stored_events(self._schema, answer.body, limit, newest_first=newest_first)
-        raise self._transient(answer)
+        except SinkUnavailable as error:
+            raise SinkUnavailable(self._hidden(str(error))) from None
 
     def _transient(self, answer: Answer) -> SinkUnavailable:
         error = error_of(answer, self._target, datetime.now(UTC))
@@ -233,7 +236,8 @@ class InfluxSink:
             answer = call()
             if answer.status in _NEW_TOKEN_HELPS:
                 self._read_token_again()
-            return self._without_token(answer)
+            # What was stored may hold the same text, and must come back as it is.
+            return answer if answer.status == HTTPStatus.OK else self._without_token(answer)
         except http.SSLError as error:
             said = f"TLS with InfluxDB at {url} failed: {_last_line(error)}"
         except http.NameResolutionError:
@@ -246,7 +250,10 @@ class InfluxSink:
             said = f"InfluxDB at {url} broke the connection: {_last_line(error)}"
         except ValueError:
             said = "INFLUXDB_TOKEN holds a character that no HTTP header can carry; copy it anew"
-        raise SinkUnavailable(said.replace(self._token or "\0", "***"))
+        raise SinkUnavailable(self._hidden(said))
+
+    def _hidden(self, said: str) -> str:
+        return said.replace(self._token or "\0", "***")
 
     def _without_token(self, answer: Answer) -> Answer:
         token = self._token.encode(errors="replace")
@@ -278,4 +285,4 @@ def _without_password(url: str) -> str:
 
 def _last_line(error: object) -> str:
     """What the innermost library says, without the names and addresses of its objects."""
-    return re.sub(r"^.*(>: |\n)", "", str(error).strip(), flags=re.DOTALL)
+    return re.sub(r"^.*([>)]: |\n)", "", str(error).strip(), flags=re.DOTALL)

@@ -63,11 +63,14 @@ _SELECT = (
 _BUSY_S = 5.0
 """Seconds to wait for another program that writes."""
 
+_FOLDER = "make its folder, and make it writable, or set another path"
+
 _ADVICE = (
     ("full", "free some space"),
     ("locked", "another program writes to it; end that one"),
     ("readonly", "make it writable"),
-    ("unable to open", "make the folder writable"),
+    ("No space", "free some space"),
+    ("unable to open", _FOLDER),
     ("not a database", "move that file away"),
     ("malformed", "move that file away; `sqlite3 FILE .recover` may save what is in it"),
 )
@@ -230,9 +233,10 @@ class SqliteSink:
             if isinstance(error, sqlite3.ProgrammingError):  # ours, and waiting does not help
                 raise
             said = str(error)
-            advice = next((f"; {do}" for sign, do in _ADVICE if sign in said), "")
+            other = _FOLDER if isinstance(error, OSError) else ""
+            advice = next((do for sign, do in _ADVICE if sign in said), other)
             raise SinkUnavailable(
-                f"the file {self._path} (STORE_SQLITE_PATH): {said}{advice}"
+                f"the file {self._path} (STORE_SQLITE_PATH): {said}{advice and '; '}{advice}"
             ) from error
 
 

@@ -280,6 +280,13 @@ def are_healthy(it: Stack) -> None:
             raise Failed(f"the image's healthcheck in {worker} said {said!r}")
 
 
+def the_doctor_is_content(it: Stack) -> None:
+    """`habus doctor` in admin's container finds nothing to change, and hears ingest."""
+    said = it.podman("exec", "admin", "habus", "doctor")
+    if "ingest is connected to it" not in said or "! " in said:
+        raise Failed(f"the doctor is not content:\n{said}")
+
+
 def a_hanging_worker_is_seen(it: Stack) -> None:
     """A worker that stands still becomes unhealthy, and healthy again when it goes on."""
 
@@ -358,7 +365,8 @@ def keep_silent(it: Stack) -> None:
 
 
 CHECKS: Sequence[Callable[[Stack], None]] = (
-    *(events_arrive, redis_keeps, are_healthy, a_hanging_worker_is_seen, are_hardened),
+    *(events_arrive, redis_keeps, are_healthy, the_doctor_is_content),
+    *(a_hanging_worker_is_seen, are_hardened),
     *(stop_in_order, are_made_anew, nothing_is_lost, keep_silent),
 )
 

@@ -65,6 +65,9 @@ class FakeInfluxDB:
         retention_s: Seconds after which points are refused as too old.
         file: Keeps the points in this SQLite file as well; with `fast` the bodies, as they came.
         fast: Only count lines and keep bodies: for benchmarks.
+
+    Attributes:
+        may_read: Whether the token is good for more than writing.
     """
 
     def __init__(  # noqa: PLR0913 - one for each property of a server
@@ -82,6 +85,7 @@ class FakeInfluxDB:
         self.version, self.token, self.org, self.bucket = version, token, org, bucket
         self.port = port
         self.fast = fast
+        self.may_read = True
         self._retention_s = retention_s
         self.kept = Kept(version, retention_s, None if fast else file)
         self.requests: list[Request] = []
@@ -365,6 +369,8 @@ class FakeInfluxDB:
         if self.token and (kind not in {"Token", "Bearer"} or token != self.token):
             said = {1: "authorization failed", 2: "unauthorized access", 3: "Unauthorized"}
             return refusal(self.version, 401, "unauthorized", said[self.version])
+        if request.path == "/query" and not self.may_read:
+            return refusal(self.version, 403, "forbidden", "insufficient permissions")
         bucket = request.query.get("bucket", request.query.get("db", self.bucket))
         org = request.query.get("org", self.org)
         if self.version == 2 and org != self.org:

@@ -93,14 +93,17 @@ async def test_it_ends_in_time_whoever_is_connected(tmp_path, redis_url):
             assert time.monotonic() - started < 5
 
 
-async def test_redis_may_go_and_come_back(tmp_path):
-    """Without Redis it answers 503, starts all the same, and goes on when Redis is there."""
+async def test_redis_may_go_and_come_back(tmp_path, capsys):
+    """Without Redis it answers 503, starts all the same and says so, and goes on with Redis."""
     with RedisServer(tmp_path) as server:
         server.stop()
         async with running(settings_for(tmp_path, server.url)) as (client, _, _):
             answer = await client.get("/api/v1/streams")
             assert answer.status_code == 503
             assert answer.json()["error"]["code"] == "BUS_UNAVAILABLE"
+            await until(
+                lambda: "waiting for Redis" in "".join(capsys.readouterr()), what="a warning"
+            )
             server.start()
 
             async def ready():

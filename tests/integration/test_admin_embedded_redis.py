@@ -60,6 +60,15 @@ async def test_a_deep_folder_gets_a_port(tmp_path):
 
 
 @pytest.mark.usefixtures("server")
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    """What to change is said in one sentence: the folder, and --data."""
+    (tmp_path / "file").touch()
+    with pytest.raises(FatalError, match=r"file/redis cannot be written \(Not a dir.*--data"):
+        async with embedded_redis(tmp_path / "file" / "redis", ephemeral=False):
+            pass
+
+
+@pytest.mark.usefixtures("server")
 async def test_two_cannot_use_one_folder(tmp_path, monkeypatch):
     """The second is refused with the folder's name, and the first goes on."""
     monkeypatch.setattr(room, "STOP_S", 0.2)

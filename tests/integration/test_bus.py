@@ -72,6 +72,24 @@ async def test_a_wrong_password_is_a_setting_to_change(tmp_path):
         server.kill()
 
 
+async def test_a_database_that_is_not_there_is_a_setting_to_change(tmp_path):
+    """A number at the end of REDIS_URL that Redis does not have is named."""
+    with RedisServer(tmp_path, databases="4") as server:
+        async with connect(server.url.replace("/0", "/4")) as bus:
+            with pytest.raises(InvalidSetting, match=r"REDIS_URL.*DB index.*such as 0"):
+                await bus.ping()
+        server.kill()
+
+
+async def test_a_redis_that_is_too_old_is_a_setting_to_change(bus, monkeypatch):
+    """No waiting makes Redis newer: a consumer says at its start which one will do."""
+    monkeypatch.setattr("common.bus.consumer.OLDEST_REDIS", (99, 0))
+    with pytest.raises(
+        InvalidSetting, match=r"REDIS_URL.*this is Redis \d+\.\d+.*Redis 6\.2 or newer"
+    ):
+        await asyncio.wait_for(anext(aiter(consumer(bus).batches(asyncio.Event()))), 5)
+
+
 async def test_a_unix_socket_is_an_address_too(tmp_path):
     """Everything works over `unix://`."""
     path = tmp_path / "redis.sock"

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from admin.cli import healthcheck, main, many
+from admin.config import Settings
 from common.bus import ENRICH, Backfills, Consumer, DeadLetters, Filter, Streams, connect
 from common.errors import PointRejected
 from common.heartbeat import Heartbeat
@@ -219,6 +220,40 @@ def test_the_ledger_as_a_table_and_as_json(habus, environment):
     assert habus("ledger")[0] == 1
 
 
+def test_the_redis_of_habus_run_is_hinted_at(habus, monkeypatch, tmp_path):
+    """Who left REDIS_URL out is told where the Redis is that `habus run` started here."""
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    sock = tmp_path / "data" / "redis" / "redis.sock"
+    sock.parent.mkdir(parents=True)
+    advice = f"export REDIS_URL=unix://{sock}"
+    with monkeypatch.context() as left_out:  # the default port may be somebody's
+        left_out.setattr(Settings, "origins", lambda _: {"REDIS_URL": "default"})
+        assert advice not in habus("ledger")[2]
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(sock))
+        assert advice in habus("ledger")[2]
+        assert advice in habus("doctor")[1]
+    assert advice not in habus("ledger")[2]
+
+
+def test_the_ledger_names_the_gaps(habus, environment):
+    """Times of which events are missing stand below the table, and in the JSON as in REST."""
+    assert "missing from" not in habus("ledger")[1]
+    gap = {"from": "2026-11-20T15:00:00+00:00", "to": "2026-11-20T15:05:00+00:00",
+           "reason": "not_recorded", "entities": ["sensor.a", "sensor.b"]}  # fmt: skip
+    for written in (json.dumps([gap, {**gap, "entities": "all"}]), "{", "7", "[1]"):
+        on_bus(
+            environment,
+            lambda bus, text=written: bus.write_hash(bus.keys.watermark, {"gaps": text}),
+        )
+        told = json.loads(habus("ledger", "--json")[1])["gaps"]
+        assert told == ([gap, {**gap, "entities": "all"}] if "reason" in written else [])
+        out = habus("ledger")[1]
+        assert ("not_recorded  sensor.a, sensor.b" in out) is bool(told)
+        assert ("not_recorded  all" in out) is bool(told)
+        assert ("\n\nmissing from" in out) is bool(told)
+
+
 def test_streams_as_a_table_and_as_json(habus, environment):
     """Each stream and each group has its row."""
     habus("send", "my_event", "--data", "{}")
@@ -312,6 +347,7 @@ def test_dead_letters_from_a_terminal(habus, environment):
     assert json.loads(out) == {"dead_letters": []}
     _, out, _ = habus("dead", "show", newest)
     assert "too hot" in out
+    assert "\n\ndetail:\n" in out
     assert '"event_type": "state_changed"' in out
     _, out, _ = habus("dead", "show", newest, "--json")
     assert json.loads(out)["reason"] == "too_large"
@@ -340,6 +376,7 @@ def test_causes_jobs_and_the_audit_from_a_terminal(habus, environment, tmp_path)
     newest, *_ = on_bus(environment, bury_all)
     _, out, _ = habus("dead", "groups", "--reason", "too_large")
     assert out.splitlines()[1].split()[1:4] == ["3", "enrich", "too_large"]
+    assert "\n\ntoo_large: " in out
     assert "HA_EXCLUDE_ENTITIES" in out
     [group] = json.loads(habus("dead", "groups", "--json")[1])["groups"]
     assert (group["count"], group["error"]) == (3, "too hot")
@@ -350,6 +387,8 @@ def test_causes_jobs_and_the_audit_from_a_terminal(habus, environment, tmp_path)
     code, out, _ = habus("dead", "dry-run", newest, "--data", '{"event_type": "x", "data": 1}')
     assert code == 1
     assert "It would fall at enrich: malformed_event" in out
+    out = habus("preview", "-e", "sensor.a", "-s", "21.5")[1]
+    assert "\nIt would be written as:\nsensor,area=none," in out
     code, out, _ = habus("preview", "-e", "sensor.a", "-s", "21.5", "--json")
     assert (code, json.loads(out)["event"]["data"]["value"]) == (0, 21.5)
 

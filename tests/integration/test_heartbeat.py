@@ -31,15 +31,16 @@ async def test_a_worker_says_who_it_is_and_what_it_did(bus):
     assert (first.stage, first.name, first.version) == ("ingest", "attic", __version__)
     assert (first.pid, first.spool, first.counters) == (os.getpid(), "the-spool", {})
     assert (first.progress, first.last_error) == ("", "")
+    assert first.dependencies == {"redis": "up"}, "every worker depends on Redis"
     heartbeat.count(sent=3)
     heartbeat.count(sent=4, filtered=1)
     heartbeat.dependency("sink", SinkUnavailable("it is on fire"))
-    heartbeat.dependency("redis", None)
+    heartbeat.dependency("redis", BusUnavailable("full"))
     await heartbeat.beat()
     [second] = await read_pulses(bus)
     assert second.counters == {"sent": 7, "filtered": 1}
-    assert second.dependencies == {"sink": "down: it is on fire", "redis": "up"}
-    assert second.last_error.endswith(" it is on fire")
+    assert second.dependencies == {"sink": "down: it is on fire", "redis": "down: full"}
+    assert second.last_error.endswith(" full")
     assert second.started == first.started <= second.progress <= second.beat
     heartbeat.dependency("sink", None)
     await heartbeat.beat()

@@ -199,7 +199,7 @@ async def test_a_file_that_is_no_database_is_said(path):
 async def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     """A path through a file is SinkUnavailable."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(SinkUnavailable, match="STORE_SQLITE_PATH"):
+    with pytest.raises(SinkUnavailable, match=r"STORE_SQLITE_PATH.*make its folder"):
         await SqliteSink(tmp_path / "file" / "events.db").check()
 
 

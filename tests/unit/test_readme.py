@@ -11,7 +11,7 @@ from common.bus import Keys
 from common.config import SinkSettings
 from common.environment import known
 from common.sink.line import line as line_of
-from tests.fakes.enriched import state_change
+from tests.fakes.enriched import other, state_change
 from tests.fakes.line_protocol import parse_line
 from tests.fakes.readme import README, ROOT, blocks, containers, inline, section, words_after
 from tests.readme_settings import renewed
@@ -97,8 +97,11 @@ def test_the_point_looks_as_described():
     full = {"unit": "°C", "device": "Aqara T1", "previous_duration_s": 61.4}
     number = temperature("21.4", **full)
     text = temperature("warm")
+    event = parse_line(line_of(other()).decode())
     assert {tag for tag in tags if tag != "sensor"} == number.tags.keys()
-    assert set(fields) == number.fields.keys() | text.fields.keys()
+    assert set(fields) == number.fields.keys() | text.fields.keys() | event.fields.keys()
+    more = re.findall(r"`(\w+)`", re.search(r"\| tags \| .*unknown; ([^|]*)\|", table)[1])
+    assert set(more) == {event.measurement} | event.tags.keys() - number.tags.keys()
 
 
 def test_the_queries_name_what_there_is():

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_a_good_server_is_fine():
 @pytest.mark.parametrize(
     ("values", "verdict", "advice"),
     [
+        ({"version": "6.0.16"}, "wrong", "Redis 6.2 or newer"),
         ({"appendonly": False}, "wrong", "appendonly yes"),
         ({"appendfsync": "no"}, "warning", "appendfsync"),
         ({"appendfsync": "everysec"}, "warning", "appendfsync always"),
@@ -113,8 +115,9 @@ def test_home_assistant_is_asked_once():
     assert asked == [("/api/config", "Bearer the-token")]
     assert verdicts(found) == ["fine", "warning"]
     assert "2026.11.0" in found[0].text
-    with home_that_answers(200, b"[]", "") as (url, _):
-        assert verdicts(of_home(Home(url, "the-token"))) == ["fine"]
+    for no_time in ("", "yesterday", "Fri, 20 Nov 2026 15:44:33 -0000"):
+        with home_that_answers(200, b"[]", no_time) as (url, _):
+            assert verdicts(of_home(Home(url, "the-token"))) == ["fine"]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,45 @@ def test_a_refusal_names_the_setting(status, body, word):
     assert found.verdict == "wrong"
     assert word in found.advice
     assert "the-token" not in found.text
+
+
+def test_who_does_not_even_speak_http_is_wrong():
+    """Another server at that address is said to be none of Home Assistant."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def rubbish():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"-ERR unknown command 'GET'\r\n")
+
+        thread = threading.Thread(target=rubbish)
+        thread.start()
+        port = server.getsockname()[1]
+        [found] = of_home(Home(f"ws://127.0.0.1:{port}/api/websocket", "the-token"))
+        thread.join()
+    assert (found.verdict, found.advice) == ("wrong", "check HA_WEBSOCKET_URL")
+
+
+def test_a_mangled_token_is_not_shown():
+    """A token that no header can carry is asked for anew; nobody is sent it, or told it."""
+    for token in ("half-a-\ntoken", "tok\u2026en"):
+        [found] = of_home(Home(f"ws://127.0.0.1:{free_port()}/api/websocket", token))
+        assert found.verdict == "wrong"
+        assert "HA_ACCESS_TOKEN" in found.text
+        assert "tok" not in (found.text + found.advice).replace("token", "")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_certificate_that_cannot_be_read_is_named(tmp_path, content):
+    """HA_CA_FILE that is not there, or holds no certificate, is a finding and no traceback."""
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    [found] = of_home(Home("wss://127.0.0.1:1/api/websocket", "the-token", file))
+    assert found.verdict == "wrong"
+    assert str(file) in found.text
+    assert "HA_CA_FILE" in found.advice
 
 
 def test_home_assistant_away_is_wrong():
@@ -156,3 +198,10 @@ def test_disk_space(tmp_path, monkeypatch):
         monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, usage=usage: usage)
         assert of_disk(folder).verdict == verdict
     assert of_disk(Path("data")).about == "disk"
+
+
+def test_a_folder_that_cannot_be_written_is_wrong(monkeypatch):
+    """Room is of no use where nobody may write: a spool that stood here could not start."""
+    monkeypatch.setattr(doctor.os, "access", lambda folder, _: folder != Path("/proc"))
+    assert of_disk(Path("/proc/spool")).verdict == "wrong"
+    assert of_disk(Path("/proc")).text == "/proc cannot be written"

@@ -108,7 +108,17 @@ async def test_what_is_no_event_is_refused(admin, change, word):
     )
     assert answer.status_code == 422
     assert word in answer.json()["error"]["message"]
+    assert "Value error" not in answer.text
     assert (await admin.client.get(f"{API}/ledger")).json()["captured"] == 0
+
+
+async def test_a_body_that_is_no_json_is_said_so(admin):
+    """The message is about the body, not about a character in it."""
+    answer = await admin.client.post(
+        f"{API}/events", content=b"rubbish", headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "body: no JSON that can be read"
 
 
 async def test_entries_come_in_pages(admin):

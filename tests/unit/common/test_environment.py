@@ -26,6 +26,12 @@ def test_prefixes_cover_what_habus_uses():
     [
         ("HA_TOKEN", "did you mean HA_ACCESS_TOKEN?"),
         ("HA_WEBSOCKET", "did you mean HA_WEBSOCKET_URL?"),
+        ("HA_TOKEN_FILE", "did you mean HA_ACCESS_TOKEN_FILE?"),
+        ("HA_URL", "did you mean HA_WEBSOCKET_URL?"),
+        ("INFLUXDB_HOST", "did you mean INFLUXDB_URL?"),
+        ("INFLUXDB_DATABASE", "did you mean INFLUXDB_BUCKET?"),
+        ("ADMIN_PASSWORD", "did you mean ADMIN_TOKEN?"),
+        ("ADMIN_BIND", "did you mean ADMIN_HOST?"),
         ("STORE_LINGER_S", "did you mean STORE_LINGER_MS?"),
         ("LOG_X1Z9Q", "see the README's table of settings"),
     ],

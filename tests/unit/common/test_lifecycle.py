@@ -286,6 +286,23 @@ async def test_says_and_shows_what_it_waits_for(said):
     assert over[2]["waited_for"] == "Redis"
 
 
+async def test_of_those_who_wait_for_the_same_one_says_so(said):
+    """Four workers in one process are one warning and one end; another error is another line."""
+    stop = asyncio.Event()
+    one_error, other = BusUnavailable("refused"), BusUnavailable("full")
+    waiting = [patiently(Away(error), stop, "Redis") for error in (one_error, one_error, other)]
+    waiting.append(patiently(Away(one_error), stop, "InfluxDB"))
+    await asyncio.gather(*waiting)
+    warnings = [(line, fields["error"]) for level, line, fields in said if level == "warning"]
+    assert warnings == [
+        *(("waiting for Redis", one_error), ("waiting for Redis", other)),
+        ("waiting for InfluxDB", one_error),
+    ]
+    assert len(said) == 2 * len(warnings)
+    await patiently(Away(one_error), stop, "Redis")
+    assert len(said) == 2 * len(warnings) + 2, "the next wait is silent"
+
+
 @pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (3600.0, 300.0)])
 async def test_waits_as_long_as_it_is_asked_to(waits, asked, waited):
     """A server's Retry-After is honoured, up to five minutes."""

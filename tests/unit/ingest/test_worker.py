@@ -77,6 +77,27 @@ async def test_a_connection_that_lasted_makes_the_next_wait_short(stop, waits, m
     assert max(waits) <= 2 * min(waits)
 
 
+async def test_never_reached_is_not_said_to_be_lost(stop, monkeypatch):
+    """A home that was never there cannot be reached; one that hung up was lost."""
+    said = []
+    monkeypatch.setattr(worker_module.log, "warning", lambda sentence, **_: said.append(sentence))
+    home = FakeHome(stop, HomeAssistantUnavailable("it said goodbye"))
+    refusals = [HomeAssistantUnavailable("nobody listens")]
+
+    @asynccontextmanager
+    async def connect():
+        if refusals:
+            raise refusals.pop()
+        async with home.connect() as socket:
+            yield socket
+
+    await keep_connected(connect, lambda: home, home, 100, stop)
+    assert said == [
+        "Cannot reach Home Assistant; trying again",
+        "Lost Home Assistant; connecting again",
+    ]
+
+
 async def test_a_refused_token_is_never_tried_again(stop):
     """A fatal error leaves the loop at once."""
     home = FakeHome(stop, AuthenticationFailed("no"), None)

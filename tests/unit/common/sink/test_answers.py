@@ -148,6 +148,7 @@ def test_what_speaks_of_points_rejects_them(status, body, reason, words):
         (404, v2("bucket x not found"), "INFLUXDB_BUCKET"),
         (404, b'{"error":"database not found: x"}', "INFLUXDB_BUCKET"),
         (404, b'{"error":"no dbrp mapping found"}', "INFLUXDB_BUCKET"),
+        (404, v2("no dbrp mapping found"), "influx v1 dbrp create --db events "),
         (404, b"404 page not found\n", "INFLUXDB_URL"),
         (200, b"<html>", "INFLUXDB_URL"),
         (201, b"", "INFLUXDB_URL"),

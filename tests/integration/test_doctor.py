@@ -1,0 +1,73 @@
+"""What the doctor says of a real neighbour."""
+
+import pytest
+
+from admin.config import Settings
+from admin.doctor import Home, findings
+from common.bus import INGEST, connect
+from common.errors import HomeAssistantUnavailable
+from common.heartbeat import Heartbeat
+from tests.fakes.influxdb import FakeInfluxDB
+from tests.fakes.servers import free_port
+
+pytestmark = pytest.mark.integration
+
+
+async def of_sink(folder, influxdb, **changes):
+    """Verdict and text of each finding about the sink."""
+    settings = Settings(
+        redis_url=f"redis://127.0.0.1:{free_port()}/0",
+        influxdb_url=influxdb.url,
+        **{"influxdb_token": "token", **changes},
+    )
+    home = Home(f"ws://127.0.0.1:{free_port()}/api/websocket")
+    found = [one async for one in findings(settings, home, folder)]
+    return [(one.verdict, one.text) for one in found if one.about == "sink"]
+
+
+async def test_a_token_that_may_only_write_is_not_enough(tmp_path):
+    """Admin reads what store wrote: a sink that takes points and does not show them is wrong."""
+    async with FakeInfluxDB() as influxdb:
+        [(verdict, _)] = await of_sink(tmp_path, influxdb)
+        assert verdict == "fine"
+        influxdb.may_read = False
+        [_, (verdict, text)] = await of_sink(tmp_path, influxdb)
+    assert verdict == "wrong"
+    assert "give INFLUXDB_TOKEN the right to read and write INFLUXDB_BUCKET" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("influxdb_token", "x"), ("influxdb_org", "nowhere"), ("influxdb_bucket", "leaking")],
+)
+async def test_the_setting_that_influxdb_refuses_is_named(tmp_path, name, wrong):
+    """Token, organisation, bucket: one line, and it says which variable to set."""
+    async with FakeInfluxDB() as influxdb:
+        [(verdict, text)] = await of_sink(tmp_path, influxdb, **{name: wrong})
+    assert verdict == "wrong"
+    assert name.upper() in text
+
+
+async def test_without_a_token_ingest_is_heard(tmp_path, redis_url):
+    """Where no token is set, as in the container of admin, the heartbeat tells of the home."""
+    settings = Settings(
+        redis_url=redis_url, store_sink="sqlite", store_sqlite_path=tmp_path / "events.db"
+    )
+    home = Home(f"ws://127.0.0.1:{free_port()}/api/websocket")
+
+    async def of_home():
+        found = [one async for one in findings(settings, home, tmp_path)]
+        [about_it] = [one for one in found if one.about == "home_assistant"]
+        return about_it.verdict, about_it.text
+
+    assert await of_home() == ("warning", "HA_ACCESS_TOKEN is not set here")
+    async with connect(redis_url) as bus:
+        heartbeat = Heartbeat(bus, INGEST, "attic")
+        await heartbeat.beat()
+        assert (await of_home())[0] == "warning"
+        heartbeat.dependency("home_assistant", None)
+        await heartbeat.beat()
+        assert await of_home() == ("fine", "ingest is connected to it")
+        heartbeat.dependency("home_assistant", HomeAssistantUnavailable("nobody there"))
+        await heartbeat.beat()
+        assert await of_home() == ("wrong", "ingest says: down: nobody there")
