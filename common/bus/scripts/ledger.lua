@@ -86,7 +86,7 @@ for s = 4, #KEYS do
         if may_write then heal_lag(KEYS[s], stream, group, unread) end
       end
     end
-  elseif not string.find(info.err, 'no such key') then
+  elseif redis.call('TYPE', KEYS[s])['ok'] ~= 'none' then
     unread = -1  -- of a wrong type: the stream may stand aside, and come back
   end
   waiting[#waiting + 1] = unread
