@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
+from zlib import crc32
 
 import msgspec
 
@@ -16,8 +17,8 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each would cost twice
     last INTEGER PRIMARY KEY, -- number of its last event; numbers are dense, from 1
     ms INTEGER NOT NULL,      -- first part of their entry ids, before the number; never falls
-    events BLOB NOT NULL,     -- MessagePack: list of events
-    letters BLOB              -- MessagePack: number → dead letter of what cannot be read
+    events BLOB NOT NULL,     -- sealed MessagePack: list of events
+    letters BLOB              -- the same: number → dead letter of what cannot be read
 );
 CREATE TABLE IF NOT EXISTS once ( -- of each event in a batch
     time TEXT, -- first: new events come to the end of the table, whatever their ids are
@@ -35,6 +36,10 @@ CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WIT
 KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?)"
 """Puts a batch into the file."""
 
+_SEAL: Final = b"\xc1"
+"""Begins what has a checksum: a byte that no MessagePack begins with."""
+
+_CHECKED_FROM: Final = len(_SEAL) + 4
 _encode = msgspec.msgpack.Encoder().encode
 _decode_events = msgspec.msgpack.Decoder(list[Event]).decode
 _decode_letters = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
@@ -44,8 +49,8 @@ _NO_LETTER: Final[list[Field]] = []
 def packed(rows: Sequence[Row]) -> Batch:
     """Pack rows that follow each other and have one time; at least one."""
     letters = {row.seq: row.letter for row in rows if row.letter}
-    events = _encode([row.event for row in rows])
-    return rows[-1].seq, rows[-1].ms, events, _encode(letters) if letters else None
+    events = _sealed(_encode([row.event for row in rows]))
+    return rows[-1].seq, rows[-1].ms, events, _sealed(_encode(letters)) if letters else None
 
 
 def unpacked(last: int, ms: int, events: bytes, letters: bytes | None) -> list[Row]:
@@ -56,7 +61,7 @@ def unpacked(last: int, ms: int, events: bytes, letters: bytes | None) -> list[R
     """
     decoded = events_in(events)
     try:
-        of = _decode_letters(letters) if letters else {}
+        of = _decode_letters(_opened(letters)) if letters else {}
     except (UnicodeDecodeError, TypeError) as error:
         raise msgspec.DecodeError(str(error)) from error
     return [
@@ -72,6 +77,21 @@ def events_in(events: bytes) -> list[Event]:
         msgspec.MsgspecError: When it is not what `packed` made.
     """
     try:
-        return _decode_events(events)
+        return _decode_events(_opened(events))
     except (UnicodeDecodeError, TypeError) as error:  # TypeError: no bytes at all
         raise msgspec.DecodeError(str(error)) from error
+
+
+def _sealed(content: bytes) -> bytes:
+    """Put a checksum before it: SQLite has none, and reads a flipped bit without an error."""
+    return _SEAL + crc32(content).to_bytes(4, "little") + content
+
+
+def _opened(sealed: bytes) -> bytes:
+    """What was sealed; what an older habus wrote has no seal, and is taken as it is."""
+    if not sealed.startswith(_SEAL):
+        return sealed
+    content = sealed[_CHECKED_FROM:]
+    if crc32(content).to_bytes(4, "little") != sealed[len(_SEAL) : _CHECKED_FROM]:
+        raise msgspec.DecodeError("its checksum is wrong")
+    return content

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from common.bus import Bus
-from common.errors import MalformedEvent
+from common.errors import MalformedEvent, SpoolUnavailable
 from common.event import microseconds, normal_time, time_of
 from common.lifecycle import patiently, pause
 from common.logs import logger
@@ -63,6 +63,7 @@ class Missing:
         self._first_hours = first_hours
         self._changed = asyncio.Event()
         self._changing = asyncio.Lock()
+        self._damage: SpoolUnavailable | None = None
         self.span: Span | None = _span.decode(spool.fact(SPAN) or "null")
         self.gaps: list[Gap] = _gaps.decode(spool.fact(GAPS) or "[]")
         self.entities: frozenset[str] = _names.decode(spool.fact(ENTITIES) or "[]")
@@ -82,7 +83,20 @@ class Missing:
         newest = self._spool.live_until
         since = min(microseconds(newest), now) if newest else 0
         async with self._changing:
-            await self._begin(since)
+            if self.is_in_doubt:
+                damage = self._spool.damage
+                await self._keep(Span(None))
+                self._damage = damage
+            else:
+                await self._begin(since)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the spool's file was damaged since, and what it had not sent may be gone.
+
+        What Redis has is complete up to where it says; from there on all is to be fetched.
+        """
+        return self._spool.damage is not self._damage
 
     async def _begin(self, since: int) -> None:
         if self.span is None:
@@ -127,7 +141,8 @@ class Missing:
             await self._keep(Span(start, is_first=not promised, promised=promised or now))
         else:
             log.warning(
-                "The spool is new; going on where Redis says it was complete", since=time_of(start)
+                "The spool is new, or was damaged; going on where Redis says it was complete",
+                since=time_of(start),
             )
             await self._keep(Span(min(start, now)))
         return self.span

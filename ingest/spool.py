@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -173,7 +173,7 @@ class Spool:
         return self._facts.get(name)
 
     def newest_entities(self, events: int) -> set[str]:
-        """Entities of at least so many of the newest events.
+        """Entities of at least so many of the newest events, of those that can be read.
 
         Raises:
             SpoolUnavailable: When the disk refuses.
@@ -181,9 +181,10 @@ class Spool:
         found: set[str] = set()
         with translated():
             for (blob,) in self._disk.reader.execute("SELECT events FROM batch ORDER BY last DESC"):
-                decoded = events_in(blob)
-                found.update([event.entity_id for event in decoded])
-                events -= len(decoded)
+                with suppress(msgspec.MsgspecError):  # whoever sends or deletes it mends it
+                    decoded = events_in(blob)
+                    found.update([event.entity_id for event in decoded])
+                    events -= len(decoded)
                 if events <= 0:
                     break
         return found
@@ -298,7 +299,10 @@ class Spool:
             SpoolUnavailable: When the disk refuses.
         """
         batches = self._disk.ask("SELECT * FROM batch ORDER BY last LIMIT 1")
-        rows = self._last_seq - unpacked(*batches[0])[0].seq + 1 if batches else 0
+        try:
+            rows = self._last_seq - unpacked(*batches[0])[0].seq + 1 if batches else 0
+        except msgspec.MsgspecError as error:
+            raise SpoolDamaged(str(error)) from error
         used = self._disk.used_bytes()
         return {
             "spool_unsent": max(0, self._last_seq - self.sent),
@@ -306,6 +310,11 @@ class Spool:
             "spool_free_bytes": self._disk.free_bytes(),
             "spool_event_bytes": used // rows if rows else 0,
         }
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the last row."""
+        return self._last_seq
 
     @property
     def damage(self) -> SpoolUnavailable | None:

@@ -46,6 +46,7 @@ CLOCKS = {
     "common.bus.connection.CONNECT_TIMEOUT_S": 2.0,
     "common.bus.trim.EVERY_S": 2.0,
     "common.ledger.EVERY_S": 1.0,
+    "common.logs.PERIOD_S": 0.0,
     "common.watchdog.HUNG_S": 2.0,
     "ingest.backfill.SETTLE_S": 2.0,
     "ingest.history.ANSWER_S": 5.0,
