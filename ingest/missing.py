@@ -10,13 +10,13 @@ import msgspec
 from msgspec.structs import replace
 
 from common.bus import Bus
-from common.errors import MalformedEvent, SpoolUnavailable
+from common.errors import MalformedEvent
 from common.event import microseconds, normal_time, time_of
 from common.lifecycle import patiently, pause
 from common.logs import logger
 from ingest.disk import to_its_end
 from ingest.gap import HOUR, Gap, Span, events_of
-from ingest.spool import HELD, LIVE_UNTIL, Spool
+from ingest.spool import HELD, IN_DOUBT, LIVE_UNTIL, Spool
 
 REMEMBERED: Final = 100
 """Newest gaps that are told."""
@@ -63,7 +63,6 @@ class Missing:
         self._first_hours = first_hours
         self._changed = asyncio.Event()
         self._changing = asyncio.Lock()
-        self._damage: SpoolUnavailable | None = None
         self.span: Span | None = _span.decode(spool.fact(SPAN) or "null")
         self.gaps: list[Gap] = _gaps.decode(spool.fact(GAPS) or "[]")
         self.entities: frozenset[str] = _names.decode(spool.fact(ENTITIES) or "[]")
@@ -84,9 +83,7 @@ class Missing:
         since = min(microseconds(newest), now) if newest else 0
         async with self._changing:
             if self.is_in_doubt:
-                damage = self._spool.damage
                 await self._keep(Span(None))
-                self._damage = damage
             else:
                 await self._begin(since)
 
@@ -96,7 +93,8 @@ class Missing:
 
         What Redis has is complete up to where it says; from there on all is to be fetched.
         """
-        return self._spool.damage is not self._damage
+        is_held = self._spool.fact(HELD) == IN_DOUBT
+        return is_held and (self.span is None or self.span.start is not None)
 
     async def _begin(self, since: int) -> None:
         if self.span is None:
@@ -154,12 +152,13 @@ class Missing:
             SpoolUnavailable: When the disk refuses.
         """
         async with self._changing:
-            if self.span is not None:  # the connection may have ended meanwhile
+            if self.span is not None and not self.is_in_doubt:
+                # The connection may have ended meanwhile.
                 is_first, promised = self.span.is_first, self.span.promised
                 await self._keep(replace(span, is_first=is_first, promised=promised))
 
     async def close(self, gaps: Sequence[Gap], heard_until: str) -> None:
-        """End the open span: what can be had is there, and these gaps stay.
+        """End the open span, unless the spool was damaged: these gaps stay, all else is there.
 
         Args:
             gaps: What history could not give.
@@ -169,6 +168,8 @@ class Missing:
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
+        if self.is_in_doubt:
+            return
         if gaps:
             # First, and again after a crash between the two: the same gap is the same event.
             events = events_of(gaps, self._home)
@@ -243,7 +244,7 @@ class Missing:
         await to_its_end(self._kept(span))
 
     async def _kept(self, span: Span) -> None:
-        held = "" if span.start is None else time_of(span.start)
+        held = IN_DOUBT if span.start is None else time_of(span.start)
         await self._spool.note({SPAN: _json(span), HELD: held})
         self.span = span
         self._changed.set()

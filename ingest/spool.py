@@ -54,6 +54,9 @@ _NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 HELD: Final = "held"
 """Fact: the time at which `complete_until` stands still; absent where it moves on."""
 
+IN_DOUBT: Final = ""
+"""Value of `HELD` while nobody knows since when events are missing, as after damage."""
+
 LIVE_UNTIL: Final = "live_until"
 """Fact: up to here all was heard, though the spool may hold no live event that says so."""
 
@@ -84,6 +87,9 @@ class Spool:
         self._facts = facts
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
         disk.writer.execute(_NOTE, ("identity", self.identity))
+        if disk.damage is not None:  # what was not sent may be gone
+            facts[HELD] = IN_DOUBT
+            disk.writer.execute(_NOTE, (HELD, IN_DOUBT))
         self.live_until: str = max(facts.get(LIVE_UNTIL, ""), self._newest_live())
         self.tally = Tally(
             int(facts.get("filtered", 0)), int(facts.get("duplicates", 0)), self._complete_until()
@@ -279,6 +285,7 @@ class Spool:
 
     async def _begin_anew(self, error: Exception) -> None:
         await self._disk.begin_anew(error)
+        self._facts[HELD] = IN_DOUBT
         last, ms = self._last()
         async with self._disk.transaction() as writer:
             for name in ("filtered", "duplicates"):
@@ -291,6 +298,8 @@ class Spool:
                     key = (row.event.time, row.event.id)
                     writer.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", key)
         self._last_ms = max(self._last_ms, ms)
+        self.tally = replace(self.tally, complete_until=self._complete_until())
+        self._adopted()
 
     def measures(self) -> dict[str, int]:
         """What a heartbeat tells of the spool; see `Pulse`.
