@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
+from zlib import crc32
 
 import msgspec
 
@@ -17,8 +18,8 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each would cost twice
     last INTEGER PRIMARY KEY, -- number of its last event; numbers are dense, from 1
     ms INTEGER NOT NULL,      -- first part of their entry ids, before the number; never falls
-    events BLOB NOT NULL,     -- MessagePack: list of events
-    letters BLOB,             -- MessagePack: number → dead letter of what cannot be read
+    events BLOB NOT NULL,     -- sealed MessagePack: list of events
+    letters BLOB,             -- the same: number → dead letter of what cannot be read
     newest TEXT               -- newest time of any event up to here; never falls
 );
 CREATE TABLE IF NOT EXISTS once ( -- of each event in a batch whose time was not the newest
@@ -40,6 +41,10 @@ KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)"
 WIDEN: Final = "ALTER TABLE batch ADD COLUMN newest TEXT"
 """Makes the file of an older habus one of ours; all its events stand in `once`."""
 
+_SEAL: Final = b"\xc1"
+"""Begins what has a checksum: a byte that no MessagePack begins with."""
+
+_CHECKED_FROM: Final = len(_SEAL) + 4
 _encode = msgspec.msgpack.Encoder().encode
 _decode_events = msgspec.msgpack.Decoder(list[Event]).decode
 _decode_letters = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
@@ -56,8 +61,8 @@ def packed(rows: Sequence[Row], newest: str) -> Batch:
     letters = {row.seq: row.letter for row in rows if row.letter}
     events = [row.event for row in rows]
     newest = max(newest, *[event.time for event in events])
-    last = rows[-1]
-    return last.seq, last.ms, _encode(events), _encode(letters) if letters else None, newest
+    sealed = _sealed(_encode(letters)) if letters else None
+    return rows[-1].seq, rows[-1].ms, _sealed(_encode(events)), sealed, newest
 
 
 def unpacked(batch: Batch) -> list[Row]:
@@ -69,7 +74,7 @@ def unpacked(batch: Batch) -> list[Row]:
     last, ms, events, letters, _ = batch
     decoded = events_in(events)
     try:
-        of = _decode_letters(letters) if letters else {}
+        of = _decode_letters(_opened(letters)) if letters else {}
     except (UnicodeDecodeError, TypeError) as error:
         raise msgspec.DecodeError(str(error)) from error
     return [
@@ -85,6 +90,21 @@ def events_in(events: bytes) -> list[Event]:
         msgspec.MsgspecError: When it is not what `packed` made.
     """
     try:
-        return _decode_events(events)
+        return _decode_events(_opened(events))
     except (UnicodeDecodeError, TypeError) as error:  # TypeError: no bytes at all
         raise msgspec.DecodeError(str(error)) from error
+
+
+def _sealed(content: bytes) -> bytes:
+    """Put a checksum before it: SQLite has none, and reads a flipped bit without an error."""
+    return _SEAL + crc32(content).to_bytes(4, "little") + content
+
+
+def _opened(sealed: bytes) -> bytes:
+    """What was sealed; what an older habus wrote has no seal, and is taken as it is."""
+    if not sealed.startswith(_SEAL):
+        return sealed
+    content = sealed[_CHECKED_FROM:]
+    if crc32(content).to_bytes(4, "little") != sealed[len(_SEAL) : _CHECKED_FROM]:
+        raise msgspec.DecodeError("its checksum is wrong")
+    return content

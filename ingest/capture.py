@@ -47,6 +47,9 @@ GREETING_S: Final = 20.0
 UNREADABLE: Final = "unreadable"
 """Event type in the dead letter of a message that is no event."""
 
+DAMAGED: Final = "the spool was damaged: connecting again, to fetch what it may have lost"
+"""Why a connection is ended by us."""
+
 log = logger(__name__)
 
 
@@ -187,6 +190,9 @@ class Capture:
 
         Returns:
             How many events they carried.
+
+        Raises:
+            HomeAssistantUnavailable: When the conversation is broken, or the spool was damaged.
         """
         heard = _Heard()
         try:
@@ -202,6 +208,8 @@ class Capture:
         finally:
             if heard.events or heard.unreadable:
                 await self._spooled(heard, stop)
+        if self._missing.is_in_doubt:
+            raise HomeAssistantUnavailable(DAMAGED)
         return len(heard.events)
 
     def _captured(self, raw: bytes, heard: "_Heard") -> None:

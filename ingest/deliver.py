@@ -7,6 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from common.bus import INGEST, Bus, RawStream, Tally
 from common.bus.trim import share_of_memory, trim
 from common.errors import BusUnavailable, SpoolInUse, SpoolUnavailable
@@ -195,6 +197,9 @@ class Delivery:
             while True:
                 rows = await self._spool.after(self._sent, APPENDED_AT_ONCE)
                 tally = self._spool.tally
+                if rows and rows[-1].seq < self._spool.last_seq:
+                    # Not before all is there: a spool that is lost would be believed complete.
+                    tally = replace(tally, complete_until="")
                 if rows:
                     await self._wait_for_room(stop)
                 if rows or tally != told:  # what a rule leaves out is counted, but has no row

@@ -16,7 +16,7 @@ from common.lifecycle import patiently, pause
 from common.logs import logger
 from ingest.disk import to_its_end
 from ingest.gap import HOUR, Gap, Span, events_of
-from ingest.spool import HELD, LIVE_UNTIL, Spool
+from ingest.spool import HELD, IN_DOUBT, LIVE_UNTIL, Spool
 
 REMEMBERED: Final = 100
 """Newest gaps that are told."""
@@ -82,7 +82,19 @@ class Missing:
         newest = self._spool.live_until
         since = min(microseconds(newest), now) if newest else 0
         async with self._changing:
-            await self._begin(since)
+            if self.is_in_doubt:
+                await self._keep(Span(None))
+            else:
+                await self._begin(since)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the spool's file was damaged since, and what it had not sent may be gone.
+
+        What Redis has is complete up to where it says; from there on all is to be fetched.
+        """
+        is_held = self._spool.fact(HELD) == IN_DOUBT
+        return is_held and (self.span is None or self.span.start is not None)
 
     async def _begin(self, since: int) -> None:
         if self.span is None:
@@ -127,7 +139,8 @@ class Missing:
             await self._keep(Span(start, is_first=not promised, promised=promised or now))
         else:
             log.warning(
-                "The spool is new; going on where Redis says it was complete", since=time_of(start)
+                "The spool is new, or was damaged; going on where Redis says it was complete",
+                since=time_of(start),
             )
             await self._keep(Span(min(start, now)))
         return self.span
@@ -139,12 +152,13 @@ class Missing:
             SpoolUnavailable: When the disk refuses.
         """
         async with self._changing:
-            if self.span is not None:  # the connection may have ended meanwhile
+            if self.span is not None and not self.is_in_doubt:
+                # The connection may have ended meanwhile.
                 is_first, promised = self.span.is_first, self.span.promised
                 await self._keep(replace(span, is_first=is_first, promised=promised))
 
     async def close(self, gaps: Sequence[Gap], heard_until: str) -> None:
-        """End the open span: what can be had is there, and these gaps stay.
+        """End the open span, unless the spool was damaged: these gaps stay, all else is there.
 
         Args:
             gaps: What history could not give.
@@ -154,6 +168,8 @@ class Missing:
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
+        if self.is_in_doubt:
+            return
         if gaps:
             # First, and again after a crash between the two: the same gap is the same event.
             events = events_of(gaps, self._home)
@@ -228,7 +244,7 @@ class Missing:
         await to_its_end(self._kept(span))
 
     async def _kept(self, span: Span) -> None:
-        held = "" if span.start is None else time_of(span.start)
+        held = IN_DOUBT if span.start is None else time_of(span.start)
         await self._spool.note({SPAN: _json(span), HELD: held})
         self.span = span
         self._changed.set()

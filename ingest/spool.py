@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -54,6 +54,9 @@ _NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 HELD: Final = "held"
 """Fact: the time at which `complete_until` stands still; absent where it moves on."""
 
+IN_DOUBT: Final = ""
+"""Value of `HELD` while nobody knows since when events are missing, as after damage."""
+
 LIVE_UNTIL: Final = "live_until"
 """Fact: up to here all was heard, though the spool may hold no live event that says so."""
 
@@ -84,6 +87,9 @@ class Spool:
         self._facts = facts
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
         disk.writer.execute(_NOTE, ("identity", self.identity))
+        if disk.damage is not None:  # what was not sent may be gone
+            facts[HELD] = IN_DOUBT
+            disk.writer.execute(_NOTE, (HELD, IN_DOUBT))
         self.live_until: str = max(facts.get(LIVE_UNTIL, ""), self._newest_live())
         self.tally = Tally(
             int(facts.get("filtered", 0)), int(facts.get("duplicates", 0)), self._complete_until()
@@ -174,7 +180,7 @@ class Spool:
         return self._facts.get(name)
 
     def newest_entities(self, events: int) -> set[str]:
-        """Entities of at least so many of the newest events.
+        """Entities of at least so many of the newest events, of those that can be read.
 
         Raises:
             SpoolUnavailable: When the disk refuses.
@@ -182,9 +188,10 @@ class Spool:
         found: set[str] = set()
         with translated():
             for (blob,) in self._disk.reader.execute("SELECT events FROM batch ORDER BY last DESC"):
-                decoded = events_in(blob)
-                found.update([event.entity_id for event in decoded])
-                events -= len(decoded)
+                with suppress(msgspec.MsgspecError):  # whoever sends or deletes it mends it
+                    decoded = events_in(blob)
+                    found.update([event.entity_id for event in decoded])
+                    events -= len(decoded)
                 if events <= 0:
                     break
         return found
@@ -279,6 +286,7 @@ class Spool:
 
     async def _begin_anew(self, error: Exception) -> None:
         await self._disk.begin_anew(error)
+        self._facts[HELD] = IN_DOUBT
         last, ms, newest = self._last()
         async with self._disk.transaction() as writer:
             for name in ("filtered", "duplicates"):
@@ -290,8 +298,9 @@ class Spool:
                     writer.execute(KEEP, packed([row], newest))
                     writer.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", key_of(row.event))
                     newest = max(newest, row.event.time)
-        self._last_seq = max(self._last_seq, last)
-        self._last_ms, self._newest = max(self._last_ms, ms), newest
+        self._last_ms = max(self._last_ms, ms)
+        self.tally = replace(self.tally, complete_until=self._complete_until())
+        self._adopted()
 
     def measures(self) -> dict[str, int]:
         """What a heartbeat tells of the spool; see `Pulse`.
@@ -300,7 +309,10 @@ class Spool:
             SpoolUnavailable: When the disk refuses.
         """
         batches = self._disk.ask("SELECT * FROM batch ORDER BY last LIMIT 1")
-        rows = self._last_seq - unpacked(batches[0])[0].seq + 1 if batches else 0
+        try:
+            rows = self._last_seq - unpacked(batches[0])[0].seq + 1 if batches else 0
+        except msgspec.MsgspecError as error:
+            raise SpoolDamaged(str(error)) from error
         used = self._disk.used_bytes()
         return {
             "spool_unsent": max(0, self._last_seq - self.sent),
@@ -308,6 +320,11 @@ class Spool:
             "spool_free_bytes": self._disk.free_bytes(),
             "spool_event_bytes": used // rows if rows else 0,
         }
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the last row."""
+        return self._last_seq
 
     @property
     def damage(self) -> SpoolUnavailable | None:

@@ -6,6 +6,7 @@ as the file is there, whoever comes by dies (`kill`), hangs for good (`hang`) or
 than there is (`memory`). One of the file's lines must stand in the arguments too; an empty file
 is for anybody. A file that ends in `.once` is removed by the first victim. Each victim leaves a
 line in the file with `.sprung` added.
+`RIGGED_CLOCK=/path` sets the time of day off by the seconds that stand in the file, if it is there.
 """
 
 import importlib
@@ -32,6 +33,8 @@ def main() -> None:
         kind, _, file = trap.partition(":")
         owner, name = _find(dotted)
         setattr(owner, name, _trapped(getattr(owner, name), kind, Path(file)))
+    if clock := os.environ.get("RIGGED_CLOCK"):
+        _set_clock(Path(clock))
     room = sys.argv.pop(1)
     sys.argv[0] = room
     runpy.run_module(room, run_name="__main__", alter_sys=True)
@@ -49,6 +52,20 @@ def _find(dotted: str) -> tuple[Any, str]:
             owner = getattr(owner, part)
         return owner, parts[-1]
     raise SystemExit(f"there is no {dotted}")
+
+
+def _set_clock(file: Path) -> None:
+    """Only the time of day: the clocks by which anybody waits go on as they are."""
+    right_ns = time.time_ns
+
+    def wrong_ns() -> int:
+        try:
+            return right_ns() + int(file.read_text()) * 10**9
+        except (OSError, ValueError):  # ValueError: it is being written
+            return right_ns()
+
+    time.time_ns = wrong_ns
+    time.time = lambda: wrong_ns() / 1e9
 
 
 def _is_meant(args: tuple[Any, ...], words: list[str]) -> bool:

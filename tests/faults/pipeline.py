@@ -46,6 +46,7 @@ CLOCKS = {
     "common.bus.connection.CONNECT_TIMEOUT_S": 2.0,
     "common.bus.trim.EVERY_S": 2.0,
     "common.ledger.EVERY_S": 1.0,
+    "common.logs.PERIOD_S": 0.0,
     "common.watchdog.HUNG_S": 2.0,
     "ingest.backfill.SETTLE_S": 2.0,
     "ingest.history.ANSWER_S": 5.0,
@@ -249,6 +250,7 @@ class Pipeline:
                     f"{at}={s}" for at, s in CLOCKS.items() if _fits(at, room)
                 ),
                 "RIGGED_TRAPS": " ".join(traps),
+                "RIGGED_CLOCK": str(self.clock),
                 "WORKER_NAME": name,
                 "HA_WEBSOCKET_URL": f"ws://127.0.0.1:{self.links['home'].port}/api/websocket",
                 "HA_ACCESS_TOKEN": self.secrets["HA_ACCESS_TOKEN"],
@@ -274,6 +276,11 @@ class Pipeline:
     def trap(self, name: str) -> Path:
         """The file that arms a trap; with `.once` it springs once."""
         return self.folder / (f"{name}.once" if name == "after_write" else name)
+
+    @property
+    def clock(self) -> Path:
+        """The file that says by how many seconds every worker's time of day is wrong."""
+        return self.folder / "clock"
 
     def sprung(self, name: str) -> int:
         """How often a trap has sprung."""
@@ -574,6 +581,7 @@ class Pipeline:
         await self.home("behave")
         for name in TRAPS:
             self.trap(name).unlink(missing_ok=True)
+        self.clock.unlink(missing_ok=True)
         self.redis.resume()
         for worker in self.workers.values():
             worker.resume()

@@ -158,6 +158,66 @@ async def file_damaged(pipeline):
     return "Redis refused its file, and began with nothing"
 
 
+async def spool_damaged(pipeline, damage):
+    """Damage the spool's file under an ingest that was killed, with rows in it not yet sent."""
+    ingest, path = pipeline.workers["ingest"], pipeline.folder / "spool" / "spool.db"
+    await until(lambda: path.stat().st_size > 40 * PAGE, 30, "SQLite to copy its log to the file")
+    pipeline.links["ingest"].hold()
+    await pipeline.lives(1.0, 1.5)
+    ingest.kill()
+    pages = path.stat().st_size // PAGE
+    with path.open("r+b") as file:
+        what = damage(file, pages, pipeline.dice)
+    said = pipeline.hears("ingest")
+    pipeline.links["ingest"].let_go()
+    ingest.start()
+    await until(lambda: said("The spool was damaged"), 30, "ingest to find the damage")
+    await pipeline.subscribed()
+    await until(lambda: said("Fetched what was missed"), 40, "history to be fetched")
+    assert list(path.parent.glob("spool.db.corrupt-*")), "nothing was set aside"
+    return f"{what} of {pages} pages; the file was set aside"
+
+
+PAGE = 4096
+HISTORY = Setup(owes_history=True, meddled=True)
+"""What was sent before stands in the stream and not in the spool: it may come again."""
+
+
+@fault("F56", "pages of the spool's file are zeroed", HISTORY)
+async def spool_zeroed(pipeline):
+    def zero(file, pages, dice):
+        for page in dice.sample(range(2, pages), 3):
+            file.seek(page * PAGE)
+            file.write(bytes(PAGE))
+        return "3 zeroed"
+
+    return await spool_damaged(pipeline, zero)
+
+
+@fault("F56b", "bits of the spool's file are flipped", HISTORY)
+async def spool_bits_flipped(pipeline):
+    def flip(file, pages, dice):
+        for page in range(1, pages, 2):  # within the head of a page it is surely seen
+            at = page * PAGE + dice.randrange(8)
+            file.seek(at)
+            bits = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([bits ^ 1 << dice.randrange(8)]))
+        return f"a bit in {pages // 2}"
+
+    return await spool_damaged(pipeline, flip)
+
+
+@fault("F56c", "the end of the spool's file is torn off", HISTORY)
+async def spool_torn(pipeline):
+    def tear(file, pages, dice):
+        left = dice.randrange(pages // 2, pages - 2)
+        file.truncate(left * PAGE + dice.randrange(PAGE))
+        return f"all but {left}"
+
+    return await spool_damaged(pipeline, tear)
+
+
 @fault("F58", "every worker may open few files, and its connections are cut")
 async def few_files(pipeline):
     old = {}

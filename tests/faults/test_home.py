@@ -1,9 +1,11 @@
 """Home Assistant and ingest part: what was missed meanwhile is fetched, or told as a gap."""
 
 import asyncio
+import time
 
 import pytest
 
+from common.heartbeat import read_pulses
 from tests.fakes.until import until
 from tests.faults.fault import fault, params_of
 from tests.faults.pipeline import Setup, us_of
@@ -262,6 +264,44 @@ async def overlap(pipeline):
     await until(overlapped, 40, "history to tell again what came live")
     await asyncio.sleep(0)
     return f"{(await pipeline.ledger()).duplicates - before} came both ways"
+
+
+HOUR = 3600
+
+
+@fault("F52", "every worker's clock jumps an hour ahead, then two back, then to 1970", HISTORY)
+async def clock_jumps(pipeline):
+    for off_s in (HOUR, -HOUR, -int(time.time()) + HOUR):
+        pipeline.clock.write_text(str(off_s))
+        await pipeline.lives(0.3, 0.6)
+        said = pipeline.hears("ingest")
+        pipeline.links["home"].cut()  # from when on something is missing says the clock, too
+        await reconnected(pipeline, said)
+        await until(lambda s=said: s("Fetched what was missed"), 40, "history to be fetched")
+    await seen_in_ids(pipeline, HOUR)
+    return "ids go on from an hour ahead; history was fetched by each of the wrong clocks"
+
+
+@fault("F52b", "every worker's clock is set back by a second 20 times", HISTORY)
+async def clock_steps_back(pipeline):
+    for off_s in range(20):
+        pipeline.clock.write_text(str(-off_s))
+        await pipeline.lives(0.03, 0.06)
+    now = time.time()
+
+    async def all_behind():
+        beats = [us_of(pulse.beat) / 1e6 - now for pulse in await read_pulses(pipeline.bus)]
+        return len(beats) == 3 and all(-20 < behind < -15 for behind in beats)
+
+    await until(all_behind, 10, "every heartbeat to be behind")
+    return "set back 20 times; every worker's heartbeat was 19 s behind"
+
+
+async def seen_in_ids(pipeline, ahead_s):
+    """That the clock of ingest was ahead: its entry ids only grow, and so still are."""
+    info = await pipeline.bus.command("XINFO STREAM", "ha:raw")
+    ms = int(info["last-generated-id"].partition(b"-")[0])
+    assert ms > (time.time() + ahead_s - 60) * 1000, "nobody's clock was ahead"
 
 
 @pytest.mark.parametrize("fault", params_of(__name__))

@@ -15,7 +15,9 @@ from common.event import GAP, microseconds, time_of
 from common.lifecycle import Stopped
 from ingest import __main__ as ingest_room
 from ingest import backfill, gap, history, on_request
+from ingest.batch import events_in
 from ingest.config import Settings
+from ingest.disk import SpoolDamaged
 from ingest.frames import Frames
 from ingest.gap import HOUR, SECOND, Span
 from ingest.missing import Missing
@@ -24,13 +26,13 @@ from ingest.simulator.server import Simulator
 from ingest.simulator.settings import Settings as HomeSettings
 from ingest.spool import open_spool
 from tests.fakes.bus import event
+from tests.fakes.toxic_proxy import ToxicProxy
 from tests.fakes.until import until
 
 pytestmark = pytest.mark.integration
 
 KEYS = Keys()
 UNRECORDED = "sensor.unrecorded_wifi"
-_events = msgspec.msgpack.Decoder(list)
 
 
 class Ingest:
@@ -63,16 +65,18 @@ class Ingest:
             yield task
         finally:
             stop.set()
-            with suppress(Stopped):
+            try:
                 await task
+            except* Stopped:
+                pass
 
     def rows(self):
         """(type, entity, µs, source, data) of each event of the spool."""
         with closing(sqlite3.connect(self.spool)) as db:
             found = [
-                event
+                msgspec.structs.astuple(event)
                 for (blob,) in db.execute("SELECT events FROM batch")
-                for event in _events.decode(blob)
+                for event in readable(blob)
             ]
         return [(e[1], e[2], microseconds(e[3]), e[4], json.loads(e[6])) for e in found]
 
@@ -92,6 +96,17 @@ class Ingest:
             for change in read_oracle(self.oracle)
             if change.entity_id not in but and entity_id in (None, change.entity_id)
         }
+
+    def damage(self, since, until_us):
+        """Let no batch be readable that has an event between these times; how many these are."""
+        count = 0
+        with closing(sqlite3.connect(self.spool)) as db, db:
+            for last, blob in db.execute("SELECT last, events FROM batch").fetchall():
+                if any(since < microseconds(each.time) < until_us for each in events_in(blob)):
+                    damaged = blob[:-1] + bytes([blob[-1] ^ 1])
+                    db.execute("UPDATE batch SET events = ? WHERE last = ?", (damaged, last))
+                    count += 1
+        return count
 
     async def mark(self):
         """Up to when history is complete, µs; 0: nobody knows."""
@@ -134,6 +149,13 @@ class Ingest:
         life = self.home.home.lives[entity_id]
         for _ in range(times):
             self.home.home.change([life], self.home.now_us(), sent=False)
+
+
+def readable(blob):
+    """The events of a batch; none, when it is damaged."""
+    with suppress(msgspec.MsgspecError):
+        return events_in(blob)
+    return []
 
 
 @pytest.fixture(autouse=True)
@@ -472,6 +494,60 @@ async def test_what_is_missed_before_the_first_span_is_known_is_fetched(redis_ur
         assert await missing.resolve(now + HOUR, "", asyncio.Event()) == Span(heard, promised=heard)
         [told] = missing.shown()
         assert (told["state"], microseconds(told["from"])) == ("open", heard)
+
+
+async def test_what_a_damaged_spool_lost_is_fetched_or_told(ingest, home):
+    """From where Redis is complete all is fetched again; what history has not got is a gap."""
+    await ingest.one_life()
+    async with ingest.running():
+        await ingest.filled()
+        mark = await ingest.mark()
+    async with ToxicProxy(int(ingest.redis_url.rpartition(":")[2].partition("/")[0])) as way:
+        ingest.redis_url = f"redis://127.0.0.1:{way.port}/0"
+        await way.down()
+        async with ingest.running():
+            await until(lambda: "span" not in ingest.facts(), what="the span of the start")
+            for _ in range(2):
+                until_us = home.now_us()
+                home.change(300)
+                await until(lambda: max(ingest.happened()) in ingest.spooled(), what="live events")
+        assert ingest.damage(mark, until_us) >= 1
+        assert not ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+        await way.heal()
+
+        async def named():
+            gaps = [each for each in await ingest.gaps() if microseconds(each["from"]) == mark]
+            return gaps and (gaps[0]["state"], gaps[0]["reason"]) == ("final", "not_recorded")
+
+        async with ingest.running():
+            await until(named, 30, "the gap from where Redis was complete")
+    assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+    assert (await ingest.gaps())[-1]["entities"] == [UNRECORDED]
+
+
+async def test_a_spool_that_is_damaged_at_work_fetches_what_it_may_have_lost(
+    ingest, home, monkeypatch
+):
+    """The connection is made anew, as after every time of which something may be missing."""
+    opened = []
+
+    @asynccontextmanager
+    async def kept(path):
+        async with open_spool(path) as spool:
+            opened.append(spool)
+            yield spool
+
+    monkeypatch.setattr(ingest_room, "open_spool", kept)
+    async with ingest.running():
+        home.change(50)
+        await ingest.filled()
+        await opened[0]._begin_anew(SpoolDamaged("by hand"))
+        home.change(1)
+        await until(lambda: not home.told, what="that ingest hangs up")
+        home.change(50)
+        await until(lambda: home.told, within_s=20, what="the reconnect")
+        await until(lambda: ingest.happened(but=(UNRECORDED,)) <= ingest.spooled(), within_s=20)
+        await ingest.filled()
 
 
 async def test_a_lost_spool_goes_on_where_redis_knows(ingest):

@@ -109,6 +109,16 @@ async def test_what_only_the_memory_has_is_saved_too(path):
         assert await numbers(spool) == list(range(1, 50))
 
 
+async def test_what_only_looks_at_the_spool_bears_a_batch_that_cannot_be_read(path):
+    """Who sends or deletes it mends it; nobody ends of it before that, over and over again."""
+    await fill(path, 1, 3)
+    async with open_spool(path) as spool:
+        spool._disk.writer.execute("UPDATE batch SET events = x'c1' WHERE last = 1")
+        assert spool.newest_entities(100) == {"sensor.a"}
+        with pytest.raises(SpoolUnavailable):
+            spool.measures()
+
+
 async def test_a_batch_that_cannot_be_decoded_is_damage(path):
     """SQLite has no checksums: what it reads without an error may still be rubbish."""
     await fill(path, 1, 30)

@@ -77,6 +77,23 @@ async def test_what_is_spooled_is_sent_in_order(spool, bus):
     assert (ledger.captured, ledger.filtered, ledger.unaccounted) == (5, 2, 0)
 
 
+async def test_the_stream_is_complete_only_when_all_was_sent(spool, bus, monkeypatch):
+    """While rows wait in the spool Redis is not told up to when all is there: it is not there."""
+    monkeypatch.setattr(deliver_module, "APPENDED_AT_ONCE", 2)
+    await add(spool, 1, 2, 3)
+    told = []
+    whole = RawStream.append
+
+    async def heard(self, rows, tally):
+        position = await whole(self, rows, tally)
+        told.append((len(rows), await bus.read_field(KEYS.watermark, "complete_until")))
+        return position
+
+    monkeypatch.setattr(RawStream, "append", heard)
+    await send_all(spool, bus)
+    assert told == [(2, None), (1, event(3).time.encode())]
+
+
 async def test_a_delivery_that_starts_anew_sends_nothing_twice(spool, bus):
     """The stream's last id says where to go on."""
     await add(spool, 1, 2)

@@ -7,6 +7,20 @@ _GAP = "tests/unit/ingest/test_gap.py::"
 
 MUTANTS = (
     Mutant(
+        "what a damaged spool had not sent is not missed",
+        "ingest/missing.py",
+        "        is_held = self._spool.fact(HELD) == IN_DOUBT\n",
+        "        is_held = False\n",
+        (_BACKFILL + "test_what_a_damaged_spool_lost_is_fetched_or_told",),
+    ),
+    Mutant(
+        "where Redis is complete moves on though the spool is damaged",
+        "ingest/spool.py",
+        "        self._facts[HELD] = IN_DOUBT\n",
+        "",
+        (_BACKFILL + "test_what_a_damaged_spool_lost_is_fetched_or_told",),
+    ),
+    Mutant(
         "what is missed within the very first backfill is nobody's gap",
         "ingest/missing.py",
         "replace(self.span, is_first=False, promised=promised)",

@@ -26,6 +26,25 @@ def test_what_is_packed_comes_back(kinds, first):
     assert events_in(batch[2]) == [row.event for row in rows]
 
 
+@given(st.integers(0), st.integers(0, 7))
+def test_a_flipped_bit_is_damage(at, bit):
+    """SQLite has no checksums: a bit that flips within a value must not become another event."""
+    last, ms, events, letters, newest = packed([letter_row(7)], "")
+    for blob in (events, letters):
+        flipped = bytearray(blob)
+        flipped[at % len(blob)] ^= 1 << bit
+        pair = (bytes(flipped), letters) if blob is events else (events, bytes(flipped))
+        with pytest.raises(msgspec.MsgspecError):
+            unpacked((last, ms, *pair, newest))
+
+
+def test_what_an_older_habus_wrote_is_read():
+    """Before there were checksums nothing stood before the MessagePack."""
+    last, ms, events, letters, newest = packed([letter_row(7)], "")
+    [row] = unpacked((last, ms, events[5:], letters[5:], newest))
+    assert (row.event, len(row.letter)) == (event(7), len(letter_row(7).letter))
+
+
 @pytest.mark.parametrize("letters", [b"\x81\x01\x91\xa1\xff", b"\x81\xa1a\x90", b"\xc1"])
 def test_letters_that_cannot_be_read_are_damage(letters):
     """Whatever stands where the letters should be, there is one kind of error."""
