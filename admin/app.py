@@ -195,13 +195,14 @@ async def _refuse(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> list[str]:
     """Every method of the path; the router names only those of the first route that fits."""
     routes = request.app.router.routes
-    return [
+    allowed = [
         method
         for method in _METHODS
         if any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
         )
     ]
+    return ["GET", "HEAD", *allowed[1:]] if "GET" in allowed else allowed
 
 
 async def _of_pipeline(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Literal
+from uuid import uuid4
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -127,7 +128,9 @@ def of_validation(request: Request, error: Exception) -> JSONResponse:
         for item in error.errors()
     ]
     message = "; ".join(f"{item['field']}: {item['problem']}" for item in errors[:5])
-    return answer(request, 422, _CODES[422], _readable(message), details={"errors": errors})
+    # What stands in the path and cannot be, is not there.
+    status = 404 if any(item["loc"][0] == "path" for item in error.errors()) else 422
+    return answer(request, status, _CODES[status], _readable(message), details={"errors": errors})
 
 
 def of_pipeline(request: Request, error: Exception) -> JSONResponse:
@@ -152,6 +155,16 @@ def of_pipeline(request: Request, error: Exception) -> JSONResponse:
             assert isinstance(error, PipelineError)  # noqa: S101 - registered for this class
             wait = {"Retry-After": str(RETRY_AFTER_S)}
             return answer(request, 503, _CODES[503], message, headers=wait)
+
+
+def without_request(status: int, message: str) -> bytes:
+    """Return the body of a refusal for whom sent nothing that could be read."""
+    failure = Failure(
+        error=Problem(code=_CODES[status], message=message, details={}),
+        timestamp=time_of(time.time_ns() // 1000),
+        correlation_id=uuid4().hex,
+    )
+    return failure.model_dump_json().encode()
 
 
 def of_defect(request: Request) -> JSONResponse:

@@ -54,6 +54,8 @@ log = logger(__name__)
 class Frame:
     """Wraps the application: every answer leaves through here, also that of a defect.
 
+    HEAD is answered as GET is, without the body.
+
     Args:
         app: What answers.
         door: Knows who may send much.
@@ -72,6 +74,9 @@ class Frame:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            await self({**scope, "method": "GET"}, receive, _head_of(send))
             return
         scope["root_path"] = self._root_path
         headers = Headers(scope=scope)
@@ -145,6 +150,17 @@ def _dress(headers: MutableHeaders, correlation_id: str) -> None:
     headers[CORRELATION] = correlation_id
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
+
+
+def _head_of(send: Send) -> Send:
+    """Send the head of an answer alone; whoever answers then finds its reader gone."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b""})
+
+    return send_head
 
 
 def _correlation_id(given: str) -> str:

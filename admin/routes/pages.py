@@ -66,6 +66,12 @@ async def static_file(request: Request, name: Annotated[str, Path(max_length=100
     return _file(name, headers)
 
 
+@router.get("/login")
+async def logged_in() -> Response:
+    """Who reloads the login page and is known goes on; the door shows the form to all others."""
+    return RedirectResponse("./", status_code=303)
+
+
 async def login(request: Request) -> Response:
     """Turn the token into a session; a wrong one is answered with 401 and the form again."""
     if not same_origin(request):

@@ -359,7 +359,7 @@ async def test_health_is_told_by_heartbeats(admin):
     one = (await admin.client.get(f"{API}/health/store")).json()
     assert one["service"] == "store"
     assert list(one["services"]) == ["store"]
-    assert (await admin.client.get(f"{API}/health/kitchen")).status_code == 422
+    assert (await admin.client.get(f"{API}/health/kitchen")).status_code == 404
 
 
 async def test_metrics_are_what_prometheus_reads(admin):
