@@ -32,10 +32,7 @@ MANY_LINKS: Final = 700
 """Connections at once, of those who watch too; for one more, the longest idle one must go."""
 
 MOST_LINKS: Final = 850
-"""Connections at once while all others are busy or fresh; many systems allow 1024 open files."""
-
-FRESH_S: Final = 1.0
-"""Seconds in which a new connection, or one just answered, is not idle yet."""
+"""Connections at once while all others are busy; many systems allow 1024 open files."""
 
 _IN_TIME: Final = {h11.IDLE: HEAD_S, h11.SEND_BODY: BODY_S}
 """What a client is to send → seconds it has."""
@@ -150,11 +147,14 @@ class Link(H11Protocol):
         self.transport.abort()
 
     def _finds_room(self) -> bool:
-        """Cut off the link that is idle for longest; whether there is room now."""
-        stale = self.loop.time() - FRESH_S
-        links = (link for link in self.connections if isinstance(link, Link) and link.is_idle)
-        oldest = min(links, key=lambda link: link.idle_since, default=self)
-        if oldest.idle_since < stale:
+        """Cut off the link that is idle for longest; whether there is room now.
+
+        Who means it has sent its request before so many others come that it is the longest.
+        """
+        others = (link for link in self.connections if isinstance(link, Link) and link is not self)
+        idle = (link for link in others if link.is_idle)
+        oldest = min(idle, key=lambda link: link.idle_since, default=None)
+        if oldest is not None:
             oldest._cut()  # noqa: SLF001 - one of us
         return len(self.connections) <= MOST_LINKS
 

@@ -89,7 +89,6 @@ async def test_bytes_one_by_one_win_no_time(client, monkeypatch):
 async def test_idle_links_make_room(client, monkeypatch):
     """Whoever holds places without a request does not keep others out."""
     monkeypatch.setattr("admin.link.MANY_LINKS", 10)
-    monkeypatch.setattr("admin.link.FRESH_S", -1.0)
     held = [await asyncio.open_connection("127.0.0.1", client.base_url.port) for _ in range(30)]
     try:
         async with httpx.AsyncClient(base_url=client.base_url) as another:
