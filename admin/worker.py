@@ -80,6 +80,7 @@ async def keep_sampling(bus: Bus, rates: Rates, stop: asyncio.Event) -> None:
     while not stop.is_set():
         with suppress(BusUnavailable):
             rates.add(time.monotonic(), await read_ledger(bus))
+            rates.remember()
         await pause(stop, SAMPLE_EVERY_S)
 
 

@@ -276,6 +276,7 @@ async def test_redis_away_is_503_in_plain_words(admin_alone):
     """Without Redis each route says so and when to ask again; health and metrics still answer."""
     client = admin_alone.client
     silent = {"/healthz", "/metrics", f"{API}/health", f"{API}/health/{{stage}}"}
+    silent.add(f"{API}/events/rates")
     for method, path in routes_of(admin_alone.app):
         if path.startswith(API) and path not in silent and method == "GET":
             if path in {f"{API}/events", f"{API}/entities/{{entity_id}}/history", f"{API}/config"}:
