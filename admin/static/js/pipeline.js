@@ -33,7 +33,7 @@ function stage(health, stats, name, word) {
     how: HOW[status],
     state: status,
     facts: [[rate(stats?.stages[name]?.per_second), word], [number(workers.length), workers.length === 1 ? "worker" : "workers"]],
-    line: [series(name), `Events a second through ${name} since this page was opened`],
+    line: [series(name), `Events a second through ${name} lately`],
   };
 }
 
@@ -49,7 +49,7 @@ function stream(streams, names) {
     how: !found.length ? "none" : late > BAD_S ? "bad" : late > WARN_S ? "warn" : "good",
     state: late > WARN_S ? "behind" : found.length ? "flowing" : "unknown",
     facts: [[guess + number(found.length ? sum : null), "waiting"], [seconds(found.length ? late : null), "lag"]],
-    line: [series(`${names[0]}.waiting`), `Events waiting in ${names[0]} since this page was opened`],
+    line: [series(`${names[0]}.waiting`), `Events waiting in ${names[0]} lately`],
   };
 }
 
@@ -67,8 +67,8 @@ export function boxes({ health, ledger, streams, stats }) {
       name: "ha:dead",
       isStream: true,
       isBranch: true,
-      how: ledger?.dead ? "warn" : "good",
-      state: ledger?.dead ? "look at them" : "empty",
+      how: ledger ? (ledger.dead ? "warn" : "good") : "none",
+      state: ledger ? (ledger.dead ? "look at them" : "empty") : "unknown",
       facts: [[number(ledger?.dead), "dead letters"], [number(ledger?.replayed), "replayed"], [number(ledger?.purged), "purged"]],
     },
   ];
