@@ -25,8 +25,10 @@ def filter_of(wanted: Wanted) -> Filter:
     """Make a filter of the options of a command.
 
     Raises:
-        InvalidSetting: When a time cannot be read.
+        InvalidSetting: When a time cannot be read, or there is no such stage.
     """
+    if wanted.stage not in {None, "ingest", "enrich", "store"}:
+        raise InvalidSetting(f"there is no stage {wanted.stage!r}: ingest, enrich or store")
     now = datetime.now(UTC)
     since = time_of(wanted.since, now, "--since")
     until = time_of(wanted.until, now, "--until")
@@ -102,7 +104,8 @@ def groups(wanted: Filter, *, as_json: bool) -> None:
     columns = ("fingerprint", "letters#", "stage", "reason", "last buried", "error")
     out.table(columns, rows, "There is no dead letter.")
     for reason in dict.fromkeys(group.cause.reason for group in found):
-        out.line(f"\n{reason}: {hint(reason)}")
+        out.gap()
+        out.line(f"{reason}: {hint(reason)}")
 
 
 def show(letter_id: str, *, as_json: bool) -> None:
@@ -128,7 +131,8 @@ def show(letter_id: str, *, as_json: bool) -> None:
     for line in history:
         out.line(f"{line.at[:19]}  {line.action} by {line.who} ({line.via} {line.address})")
     for title, text in (("detail", letter.detail), *letter.fields.items()):
-        out.line(f"\n{title}:")
+        out.gap()
+        out.line(f"{title}:")
         for line_of_text in _pretty(text):
             out.line(f"  {line_of_text}")
 

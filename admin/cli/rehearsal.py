@@ -82,5 +82,6 @@ def _print(outcome: Outcome, *, as_json: bool) -> int:
         show.line(f"It would fall at {outcome.stage}: {outcome.reason}: {outcome.error}")
         show.line(hint(outcome.reason or ""))
     else:
-        show.line(f"It would be written as:\n{outcome.line_protocol or 'nothing'}")
+        show.line("It would be written as:")
+        show.line(outcome.line_protocol or "nothing")
     return int(is_dead)
