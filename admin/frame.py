@@ -9,7 +9,7 @@ import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin.etag import Tagged
@@ -109,9 +109,7 @@ class Frame:
 
         with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
             try:
-                refusal = self._refusal(headers)
-                app = self._app if refusal is None else of_refusal(request, refusal)
-                await app(scope, bounded, Tagged(scope, framed))
+                await self._answering(request)(scope, bounded, Tagged(scope, framed))
             except Exception:
                 log.exception("a request failed by a defect of habus")
                 if not status:
@@ -125,6 +123,14 @@ class Frame:
                 status=status,
                 ms=round((time.monotonic() - started) * 1000, 1),
             )
+
+    def _answering(self, request: Request) -> ASGIApp:
+        refusal = self._refusal(request.headers)
+        if refusal is not None:
+            return of_refusal(request, refusal)
+        if self._root_path and request.scope["path"] == self._root_path:
+            return RedirectResponse(f"{self._root_path}/", 307)  # the page's links are relative
+        return self._app
 
     def _refusal(self, headers: Headers) -> HTTPException | None:
         if not self._hosts.allow(headers.get("host", "")):
