@@ -120,17 +120,11 @@ def of_refusal(request: Request, error: Exception) -> JSONResponse:
 def of_validation(request: Request, error: Exception) -> JSONResponse:
     """Answer a request whose parameters or body are not what the route takes."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
-    errors = [
-        {
-            "field": ".".join(map(str, item["loc"][1:])) or str(item["loc"][0]),
-            "problem": item["msg"],
-        }
-        for item in error.errors()
-    ]
+    errors = [{"field": _field(item), "problem": _problem(item)} for item in error.errors()]
     message = "; ".join(f"{item['field']}: {item['problem']}" for item in errors[:5])
     # What stands in the path and cannot be, is not there.
     status = 404 if any(item["loc"][0] == "path" for item in error.errors()) else 422
-    return answer(request, status, _CODES[status], _readable(message), details={"errors": errors})
+    return answer(request, status, _CODES[status], message, details={"errors": errors})
 
 
 def of_pipeline(request: Request, error: Exception) -> JSONResponse:
@@ -180,6 +174,9 @@ _NAMED: Final[Mapping[type[PipelineError], tuple[int, str]]] = {
     LetterExpired: (409, "LETTER_EXPIRED"),
 }
 
+_NO_JSON: Final = "json_invalid"
+"""What pydantic calls a body that cannot be read; its place is then a number."""
+
 _PLAIN: Final = {
     400: "the body is no JSON that can be read",
     404: "there is nothing here; /docs lists what there is",
@@ -187,5 +184,14 @@ _PLAIN: Final = {
 }
 
 
-def _readable(message: str) -> str:
-    return message.replace("Value error, ", "")
+def _field(item: Mapping[str, Any]) -> str:
+    place, *rest = item["loc"]
+    if item["type"] == _NO_JSON:
+        return str(place)
+    return ".".join(map(str, rest)) or str(place)
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    if item["type"] == _NO_JSON:
+        return f"no JSON, from character {item['loc'][1]} on: {item['ctx']['error']}"
+    return str(item["msg"]).removeprefix("Value error, ")

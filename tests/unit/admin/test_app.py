@@ -109,6 +109,9 @@ async def test_refusals_have_one_shape(admin):
     is_failure(
         await client.post(f"{API}/events", content=b"{{{", headers=json), 422, "VALIDATION_ERROR"
     )
+    said = (await client.post(f"{API}/events", content=b'{"a"', headers=json)).json()["error"]
+    assert said["details"]["errors"][0]["field"] == "body"
+    assert said["message"].startswith("body: no JSON, from character 4 on: ")
     deep = b"[" * 200_000
     is_failure(await client.post(f"{API}/events", content=deep, headers=json), 400, "BAD_REQUEST")
     large = b"x" * (MAX_BODY_BYTES + 1)
