@@ -85,6 +85,25 @@ def test_every_page_is_fit_for_everybody(full, visit, size, scheme, tmp_path):
         one.page.screenshot(path=tmp_path / f"{page.partition('/')[0] or 'overview'}.png")
 
 
+@pytest.mark.parametrize("size", ["phone", "desk"])
+def test_the_description_of_the_api_is_fit_for_everybody(visit, size):
+    """Each operation stands there with an example, below the page's own path; axe finds nothing."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    one = visit(size, "dark")
+    one.log_in()
+    one.page.goto(f"{one.url}/docs#listEvents")
+    one.page.wait_for_selector("text=/version .* operations/")
+    assert axe.run(one.page).response["violations"] == []
+    assert one.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    described = one.page.evaluate(
+        "async () => Object.keys((await (await fetch('openapi.json')).json()).paths)"
+    )
+    told = one.page.inner_text("main")
+    assert all(path in told for path in described)
+    assert f"'{one.url}/api/v1/health/store'" in told
+    assert one.page.is_visible("#listEvents")
+
+
 def test_login_is_fit_for_everybody(visit):
     """The page that asks for the token, too."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()

@@ -94,7 +94,7 @@ export async function show(place, { rest: [id = ""], context }) {
     element(
       "div",
       { class: "columns" },
-      section("Why it fell", element("p", {}, badge("warn", letter.reason), letter.expired && [" ", badge("bad", "expired: outside the sink's retention")]), element("p", {}, element("strong", {}, letter.error)), letter.hint && element("p", { class: "muted" }, letter.hint), letter.detail && element("details", {}, element("summary", {}, "Detail"), pretty(letter.detail))),
+      section("Why it fell", element("p", {}, badge("warn", letter.reason), letter.expired && [" ", badge("bad", "expired: outside the sink's retention")]), element("p", {}, element("strong", {}, letter.error)), letter.hint && element("p", { class: "muted" }, letter.hint), Object.keys(letter.detail ?? {}).length > 0 && element("details", {}, element("summary", {}, "Detail"), pretty(letter.detail))),
       section("What it is", facts(letter), command(`redis-cli XRANGE ha:dead ${letter.id} ${letter.id}`)),
     ),
     section(
