@@ -9,6 +9,9 @@ const HOW = { healthy: "good", up: "good", degraded: "warn", unknown: "none", un
 const WARN_S = 10;
 const BAD_S = 60;
 
+/** What to think of so many seconds behind. */
+export const howLate = (late) => (late > BAD_S ? "bad" : late > WARN_S ? "warn" : "good");
+
 const waiting = (group) => group.pending + (group.lag ?? 0);
 
 /** What waits in a stream, how old the oldest is, and whether the number is a guess. */
@@ -46,7 +49,7 @@ function stream(streams, names) {
   return {
     name: found[0]?.key ?? names[0],
     isStream: true,
-    how: !found.length ? "none" : late > BAD_S ? "bad" : late > WARN_S ? "warn" : "good",
+    how: found.length ? howLate(late) : "none",
     state: late > WARN_S ? "behind" : found.length ? "flowing" : "unknown",
     facts: [[guess + number(found.length ? sum : null), "waiting"], [seconds(found.length ? late : null), "lag"]],
     line: [series(`${names[0]}.waiting`), `Events waiting in ${names[0]} lately`],

@@ -51,7 +51,7 @@ function ledgerCard({ ledger, streams }) {
     { class: "numbers" },
     known.map((name) => one(name, number(ledger[name]), name === "captured" ? "key" : "")),
     one("unaccounted", balance[0], balance[1], "must be 0"),
-    hours !== null && one("buffer", `${number(hours)} h`, "", "if nothing drains"),
+    one("buffer", hours === null ? "n/a" : `${number(hours)} h`, "", hours === null ? "no limit, or too early" : "if nothing drains"),
   );
 }
 
