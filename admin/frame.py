@@ -29,6 +29,9 @@ STRANGER_BYTES: Final = 4096
 HELD_BYTES: Final = 2 * MAX_BODY_BYTES
 """Bytes of all bodies at once; read as JSON they take some twenty times as much."""
 
+PART_BYTES: Final = 32_768
+"""Bytes of an answer that are handed on at once: the next wait until a slow reader took them."""
+
 CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -83,6 +86,7 @@ class Frame:
         correlation_id = _correlation_id(headers.get(CORRELATION, ""))
         scope.setdefault("state", {})["correlation_id"] = correlation_id
         started, status, held = time.monotonic(), 0, 0
+        hand_on = _in_parts(send)
 
         request = Request(scope)
         is_known = self._door.knows(request)
@@ -105,7 +109,7 @@ class Frame:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _dress(MutableHeaders(scope=message), correlation_id)
-            await send(message)
+            await hand_on(message)
 
         with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
             try:
@@ -156,6 +160,19 @@ def _dress(headers: MutableHeaders, correlation_id: str) -> None:
     headers[CORRELATION] = correlation_id
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
+
+
+def _in_parts(send: Send) -> Send:
+    """Cut large bodies: in one piece one would be copied as a whole for a reader that is slow."""
+
+    async def send_parts(message: Message) -> None:
+        body: bytes = message.get("body", b"")
+        last = max(0, len(body) - 1) // PART_BYTES * PART_BYTES
+        for at in range(0, last, PART_BYTES):
+            await send({**message, "body": body[at : at + PART_BYTES], "more_body": True})
+        await send({**message, "body": body[last:]} if last else message)
+
+    return send_parts
 
 
 def _head_of(send: Send) -> Send:

@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, TypeAdapter
 from structlog.testing import capture_logs
 
 from admin import failure, health, known
-from admin.frame import MAX_BODY_BYTES, Frame
+from admin.frame import MAX_BODY_BYTES, PART_BYTES, Frame
 from admin.routes import dead_letters, entities, events, streams
 from admin.routes import health as health_routes
 from admin.security import COOKIE, Door, Hosts
@@ -176,6 +176,24 @@ async def test_a_body_without_length_is_bounded_too(admin):
         f"{API}/events", content=endless(), headers={"content-type": "application/json"}
     )
     is_failure(answer, 413, "PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize("size", [0, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES, 200_001])
+async def test_a_large_answer_is_handed_on_in_parts(size):
+    """So a slow reader costs one part, not a copy of the whole; what comes is the same."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    body = bytes(n % 251 for n in range(size))
+    frame = Frame(Response(body), Door(TOKEN), Hosts())
+    await frame(scope, None, send)
+    parts = [message for message in sent if message["type"] == "http.response.body"]
+    assert b"".join(part["body"] for part in parts) == body
+    assert all(len(part["body"]) <= PART_BYTES for part in parts)
+    assert [part.get("more_body", False) for part in parts] == [True] * (len(parts) - 1) + [False]
 
 
 async def test_a_defect_is_a_sentence_and_a_number(admin):
