@@ -1,9 +1,7 @@
 """Dead letters as a file, for whoever wants to keep them before they go."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -17,6 +15,7 @@ from admin.failure import failures
 from admin.routes.asked import WantedLetters
 from admin.routes.replays import filter_of
 from admin.who import who_asks
+from common.bus import batches
 from common.logs import logger
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
@@ -89,11 +88,8 @@ async def export(
 
 
 async def _lines(desk: Desk, ids: str, as_format: str) -> AsyncIterator[bytes]:
-    """The lines of letters; their ids come as words of one text, which is a quarter of a list."""
     write = csv_of if as_format == "csv" else ndjson_of
     if as_format == "csv":
         yield CSV_HEAD
-    words = (found[0] for found in re.finditer(r"\S+", ids))
-    while some := list(islice(words, AT_ONCE)):
-        letters = await desk.letters.fetch(some)
-        yield b"".join(map(write, letters))
+    for some in batches(ids, AT_ONCE):
+        yield b"".join(map(write, await desk.letters.fetch(some)))
