@@ -186,22 +186,25 @@ async def _refuse(request: Request, error: Exception) -> Response:
         and error.status_code == 405  # noqa: PLR2004
     ):
         error.headers = {"Allow": ", ".join(_allowed(request))}
-    is_stranger = isinstance(error, Refusal) and error.status_code == 401  # noqa: PLR2004
-    if is_stranger and pages.wants_page(request):
-        return pages.login_page()
+    if isinstance(error, Refusal) and pages.wants_page(request):
+        if error.status_code == 401:  # noqa: PLR2004
+            return pages.login_page()
+        if request.scope.get("endpoint") is pages.login:
+            return pages.login_page(error.detail, error.status_code, error.headers)
     return of_refusal(request, error)
 
 
 def _allowed(request: Request) -> list[str]:
     """Every method of the path; the router names only those of the first route that fits."""
     routes = request.app.router.routes
-    return [
+    allowed = [
         method
         for method in _METHODS
         if any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
         )
     ]
+    return ["GET", "HEAD", *allowed[1:]] if "GET" in allowed else allowed
 
 
 async def _of_pipeline(request: Request, error: Exception) -> Response:

@@ -60,6 +60,8 @@ def effective(rooms: Mapping[str, Settings]) -> list[Setting]:
 
 
 def _shown(value: object, redaction: Redaction) -> str:
+    if value is None:
+        return ""
     if isinstance(value, SecretStr):
         return HIDDEN if value else ""
     if isinstance(value, bool):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Literal
+from uuid import uuid4
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -119,16 +120,11 @@ def of_refusal(request: Request, error: Exception) -> JSONResponse:
 def of_validation(request: Request, error: Exception) -> JSONResponse:
     """Answer a request whose parameters or body are not what the route takes."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
-    errors = [_problem(item) for item in error.errors()]
+    errors = [{"field": _field(item), "problem": _problem(item)} for item in error.errors()]
     message = "; ".join(f"{item['field']}: {item['problem']}" for item in errors[:5])
-    return answer(request, 422, _CODES[422], message, details={"errors": errors})
-
-
-def _problem(item: Mapping[str, Any]) -> dict[str, str]:
-    if item["type"] == "json_invalid":  # its place is a position in the text
-        return {"field": "body", "problem": "no JSON that can be read"}
-    place = ".".join(map(str, item["loc"][1:])) or str(item["loc"][0])
-    return {"field": place, "problem": item["msg"].removeprefix("Value error, ")}
+    # What stands in the path and cannot be, is not there.
+    status = 404 if any(item["loc"][0] == "path" for item in error.errors()) else 422
+    return answer(request, status, _CODES[status], message, details={"errors": errors})
 
 
 def of_pipeline(request: Request, error: Exception) -> JSONResponse:
@@ -155,6 +151,16 @@ def of_pipeline(request: Request, error: Exception) -> JSONResponse:
             return answer(request, 503, _CODES[503], message, headers=wait)
 
 
+def without_request(status: int, message: str) -> bytes:
+    """Return the body of a refusal for whom sent nothing that could be read."""
+    failure = Failure(
+        error=Problem(code=_CODES[status], message=message, details={}),
+        timestamp=time_of(time.time_ns() // 1000),
+        correlation_id=uuid4().hex,
+    )
+    return failure.model_dump_json().encode()
+
+
 def of_defect(request: Request) -> JSONResponse:
     """Answer what nobody foresaw; the log has the rest under the correlation id."""
     message = "this is a defect of habus; its log says more under this correlation id"
@@ -168,8 +174,24 @@ _NAMED: Final[Mapping[type[PipelineError], tuple[int, str]]] = {
     LetterExpired: (409, "LETTER_EXPIRED"),
 }
 
+_NO_JSON: Final = "json_invalid"
+"""What pydantic calls a body that cannot be read; its place is then a number."""
+
 _PLAIN: Final = {
     400: "the body is no JSON that can be read",
     404: "there is nothing here; /docs lists what there is",
     405: "this cannot be done here; /docs lists what can",
 }
+
+
+def _field(item: Mapping[str, Any]) -> str:
+    place, *rest = item["loc"]
+    if item["type"] == _NO_JSON:
+        return str(place)
+    return ".".join(map(str, rest)) or str(place)
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    if item["type"] == _NO_JSON:
+        return f"no JSON, from character {item['loc'][1]} on: {item['ctx']['error']}"
+    return str(item["msg"]).removeprefix("Value error, ")

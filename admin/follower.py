@@ -10,14 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from admin.live import Live
-from admin.passage import (
-    START,
-    Passage,
-    Position,
-    entry_id_of,
-    position_of,
-)
-from common.bus.stream import Streams
+from admin.passage import Passage, Position, entry_id_of, position_of
 
 HEARTBEAT_S: Final = 15.0
 """Seconds of silence after which a comment says that we are still there."""
@@ -100,7 +93,7 @@ class Follower:
 
 
 async def first_positions(
-    streams: Streams, names: tuple[str, ...], known: Mapping[str, Position], backlog: int
+    live: Live, names: tuple[str, ...], known: Mapping[str, Position], backlog: int
 ) -> dict[str, Position]:
     """Where to begin: after what is known, else with the newest `backlog` entries.
 
@@ -111,12 +104,8 @@ async def first_positions(
     for name in names:
         if name in known:
             found[name] = known[name]
-        elif backlog:
-            newest = await streams.newest(name, backlog + 1)
-            more = len(newest) > backlog
-            found[name] = position_of(newest[-1].entry_id) if more else START
         else:
-            found[name] = position_of(await streams.last_id(name))
+            found[name] = await live.before_newest(name, backlog)
     return found
 
 

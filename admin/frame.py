@@ -9,7 +9,7 @@ import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin.etag import Tagged
@@ -28,6 +28,9 @@ STRANGER_BYTES: Final = 4096
 
 HELD_BYTES: Final = 2 * MAX_BODY_BYTES
 """Bytes of all bodies at once; read as JSON they take some twenty times as much."""
+
+PART_BYTES: Final = 32_768
+"""Bytes of an answer that are handed on at once: the next wait until a slow reader took them."""
 
 CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -54,6 +57,8 @@ log = logger(__name__)
 class Frame:
     """Wraps the application: every answer leaves through here, also that of a defect.
 
+    HEAD is answered as GET is, without the body.
+
     Args:
         app: What answers.
         door: Knows who may send much.
@@ -73,11 +78,15 @@ class Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            await self({**scope, "method": "GET"}, receive, _head_of(send))
+            return
         scope["root_path"] = self._root_path
         headers = Headers(scope=scope)
         correlation_id = _correlation_id(headers.get(CORRELATION, ""))
         scope.setdefault("state", {})["correlation_id"] = correlation_id
         started, status, held = time.monotonic(), 0, 0
+        hand_on = _in_parts(send)
 
         request = Request(scope)
         is_known = self._door.knows(request)
@@ -100,13 +109,11 @@ class Frame:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _dress(MutableHeaders(scope=message), correlation_id)
-            await send(message)
+            await hand_on(message)
 
         with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
             try:
-                refusal = self._refusal(headers)
-                app = self._app if refusal is None else of_refusal(request, refusal)
-                await app(scope, bounded, Tagged(scope, framed))
+                await self._answering(request)(scope, bounded, Tagged(scope, framed))
             except Exception:
                 log.exception("a request failed by a defect of habus")
                 if not status:
@@ -120,6 +127,14 @@ class Frame:
                 status=status,
                 ms=round((time.monotonic() - started) * 1000, 1),
             )
+
+    def _answering(self, request: Request) -> ASGIApp:
+        refusal = self._refusal(request.headers)
+        if refusal is not None:
+            return of_refusal(request, refusal)
+        if self._root_path and request.scope["path"] == self._root_path:
+            return RedirectResponse(f"{self._root_path}/", 307)  # the page's links are relative
+        return self._app
 
     def _refusal(self, headers: Headers) -> HTTPException | None:
         if not self._hosts.allow(headers.get("host", "")):
@@ -145,6 +160,30 @@ def _dress(headers: MutableHeaders, correlation_id: str) -> None:
     headers[CORRELATION] = correlation_id
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
+
+
+def _in_parts(send: Send) -> Send:
+    """Cut large bodies: in one piece one would be copied as a whole for a reader that is slow."""
+
+    async def send_parts(message: Message) -> None:
+        body: bytes = message.get("body", b"")
+        last = max(0, len(body) - 1) // PART_BYTES * PART_BYTES
+        for at in range(0, last, PART_BYTES):
+            await send({**message, "body": body[at : at + PART_BYTES], "more_body": True})
+        await send({**message, "body": body[last:]} if last else message)
+
+    return send_parts
+
+
+def _head_of(send: Send) -> Send:
+    """Send the head of an answer alone; whoever answers then finds its reader gone."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b""})
+
+    return send_head
 
 
 def _correlation_id(given: str) -> str:

@@ -2,10 +2,13 @@
 
 import asyncio
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from admin.failure import without_request
 
 STALLED_S: Final = 30.0
 """Seconds without reading after which a client is cut off; what it misses it can ask for again."""
@@ -29,18 +32,13 @@ MANY_LINKS: Final = 700
 """Connections at once, of those who watch too; for one more, the longest idle one must go."""
 
 MOST_LINKS: Final = 850
-"""Connections at once while all others are busy or fresh; many systems allow 1024 open files."""
-
-FRESH_S: Final = 1.0
-"""Seconds in which a new connection, or one just answered, is not idle yet."""
+"""Connections at once while all others are busy; many systems allow 1024 open files."""
 
 _IN_TIME: Final = {h11.IDLE: HEAD_S, h11.SEND_BODY: BODY_S}
 """What a client is to send → seconds it has."""
 
-_FULL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 30\r\n"
-    b"Content-Length: 0\r\n\r\n"
-)
+_ANSWERS: Final = frozenset({h11.IDLE, h11.SEND_RESPONSE})
+"""States in which no answer has begun."""
 
 
 class Link(H11Protocol):
@@ -70,7 +68,8 @@ class Link(H11Protocol):
         transport.set_write_buffer_limits(high=UNSENT_BYTES)
         transport.max_size = READ_BYTES  # type: ignore[attr-defined] # asyncio's: bytes of one read
         if len(self.connections) > MANY_LINKS and not self._finds_room():
-            transport.write(_FULL)
+            message = "too many are connected already; try again in 30 s"
+            transport.write(_raw(503, message, "Retry-After: 30"))
             transport.close()
             return
         self._expect(h11.IDLE)
@@ -81,16 +80,19 @@ class Link(H11Protocol):
             super().data_received(data)
             self._expect(self.conn.their_state)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, in the one shape of refusals."""
+        del msg
+        if self.conn.our_state in _ANSWERS:
+            self.transport.write(_raw(400, "this is no HTTP request, or its head is too long"))
+        self._linger()
+
     def on_response_complete(self) -> None:
         """Wait for the next request; what is left of a body that nobody wanted ends the link."""
         super().on_response_complete()
         self.idle_since = self.loop.time()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
-            # To close with bytes unread would take the answer away from its reader, too.
-            self._lingers = True
-            with suppress(OSError):  # the client has broken off meanwhile
-                self.transport.write_eof()
-            self.loop.call_later(LINGER_S, self.transport.abort)
+            self._linger()
         has_more = bool(self.conn.trailing_data[0])
         self._expect(None)  # uvicorn's own timer ends what stays idle
         if has_more:
@@ -118,6 +120,13 @@ class Link(H11Protocol):
         if self._stalled is not None:
             self.transport.abort()
 
+    def _linger(self) -> None:
+        """Hang up; to close with bytes unread would take the answer away from its reader, too."""
+        self._lingers = True
+        with suppress(OSError):  # the client has broken off meanwhile
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.abort)
+
     def _forgive(self) -> None:
         if self._stalled is not None:
             self._stalled.cancel()
@@ -138,10 +147,26 @@ class Link(H11Protocol):
         self.transport.abort()
 
     def _finds_room(self) -> bool:
-        """Cut off the link that is idle for longest; whether there is room now."""
-        stale = self.loop.time() - FRESH_S
-        links = (link for link in self.connections if isinstance(link, Link) and link.is_idle)
-        oldest = min(links, key=lambda link: link.idle_since, default=self)
-        if oldest.idle_since < stale:
+        """Cut off the link that is idle for longest; whether there is room now.
+
+        Who means it has sent its request before so many others come that it is the longest.
+        """
+        others = (link for link in self.connections if isinstance(link, Link) and link is not self)
+        idle = (link for link in others if link.is_idle)
+        oldest = min(idle, key=lambda link: link.idle_since, default=None)
+        if oldest is not None:
             oldest._cut()  # noqa: SLF001 - one of us
         return len(self.connections) <= MOST_LINKS
+
+
+def _raw(status: int, message: str, *headers: str) -> bytes:
+    """A whole answer, for whom no application answers."""
+    body = without_request(status, message)
+    head = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *headers,
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body

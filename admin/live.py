@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
-from admin.passage import Passage, Position, entry_id_of, passage_of, position_of
+from admin.passage import START, Passage, Position, entry_id_of, passage_of, position_of
 from common.bus.stream import Streams
 from common.errors import PipelineError
 
@@ -26,7 +26,7 @@ EMPTY_S: Final = 0.02
 """Seconds after an empty read: fakeredis does not wait, and would starve everything else."""
 
 CATCH_UPS: Final = 4
-"""Followers that look into Redis at once, so that many slow ones take few connections."""
+"""Looks into Redis at once, so that many slow readers take few connections and little memory."""
 
 AGAIN_S: Final = 1.0
 """Seconds after which a Redis that went away is asked again."""
@@ -110,7 +110,7 @@ class Live:
         self._growing: dict[str, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
         self._looks = asyncio.Semaphore(CATCH_UPS)
-        self.watchers = 0
+        self.watchers = self.coming = 0
         self.is_over = False
 
     @property
@@ -144,6 +144,27 @@ class Live:
         async with self._looks:
             found = await self._streams.after(name, entry_id_of(after), limit)
         return [passage_of(name, entry) for entry in found]
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Count one who will watch as soon as it is known from where."""
+        self.coming += 1
+        try:
+            yield
+        finally:
+            self.coming -= 1
+
+    async def before_newest(self, name: str, count: int) -> Position:
+        """The position after which the newest so many entries of a stream stand.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        if not count:
+            return position_of(await self._streams.last_id(name))
+        async with self._looks:
+            newest = await self._streams.newest(name, count + 1)
+        return position_of(newest[-1].entry_id) if len(newest) > count else START
 
     def over(self) -> None:
         """Let everyone who watches go."""

@@ -8,12 +8,24 @@ from common.ledger import Ledger
 WINDOW_S: Final = 60.0
 """Seconds over which a rate is taken."""
 
+KEPT: Final = 450
+"""Looks whose rates are remembered: a quarter of an hour, at one look every 2 s."""
+
+COUNTERS: Final = ("captured", "enriched", "stored", "buried")
+"""Counters of the ledger whose rates are remembered."""
+
 
 class Rates:
-    """Remembers the ledger of the last minute; the time is handed in."""
+    """Remembers the ledger of the last minute, and its rates for longer; the time is handed in.
+
+    Attributes:
+        past: When each remembered look was, on the clock that is handed in, and the rates of
+            `COUNTERS` then, events a second.
+    """
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, Ledger]] = deque()
+        self.past: deque[tuple[float, tuple[float | None, ...]]] = deque(maxlen=KEPT)
 
     def add(self, now: float, ledger: Ledger) -> None:
         """Remember what the ledger says now, and forget what is older than a minute.
@@ -29,6 +41,12 @@ class Rates:
         self._samples.append((now, ledger))
         while now - self._samples[0][0] > WINDOW_S:
             self._samples.popleft()
+
+    def remember(self) -> None:
+        """Keep the rates as of the newest look."""
+        rates = tuple(self.per_second(counter) for counter in COUNTERS)
+        if self._samples:
+            self.past.append((self._samples[-1][0], rates))
 
     @property
     def latest(self) -> Ledger | None:

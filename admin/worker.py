@@ -85,6 +85,7 @@ async def keep_sampling(bus: Bus, rates: Rates, stop: asyncio.Event) -> None:
         while not stop.is_set():
             ledger = await patiently(partial(read_ledger, bus), stop, "Redis")
             rates.add(time.monotonic(), ledger)
+            rates.remember()
             await pause(stop, SAMPLE_EVERY_S)
 
 

@@ -101,7 +101,7 @@ def format_time(when: datetime) -> str:
     try:
         return when.astimezone(UTC).isoformat(timespec="microseconds")
     except OverflowError as error:
-        message = f"a time out of range: {when!r}"
+        message = f"a time outside the years 1 to 9999 in UTC: {when.isoformat()}"
         raise MalformedEvent(message) from error
 
 

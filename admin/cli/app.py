@@ -153,6 +153,32 @@ def send(  # noqa: PLR0913 - one for each part of an event
 
 
 @app.command()
+def entities(
+    *,
+    text: Annotated[str | None, typer.Option(help="Found in id, name, area or device.")] = None,
+    limit: Limit = 200,
+    as_json: Json = False,
+) -> None:
+    """Show what is known about each entity: its last state, name, area and device."""
+    from admin.cli.entities import entities as show  # noqa: PLC0415
+
+    show(text, limit, as_json=as_json)
+
+
+@app.command()
+def way(
+    stream: Annotated[str, typer.Argument(help="raw, inbox, enriched or dead.")],
+    entry_id: Annotated[str, typer.Argument(help="Of the event there, as `habus tail` shows it.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show where an event is and was on the streams, and how long it took."""
+    from admin.cli.entities import way as show  # noqa: PLC0415
+
+    show(stream, entry_id, as_json=as_json)
+
+
+@app.command()
 def backfill(  # noqa: PLR0913 - what to fetch, and how to wait
     *,
     since: Annotated[

@@ -25,8 +25,10 @@ def filter_of(wanted: Wanted) -> Filter:
     """Make a filter of the options of a command.
 
     Raises:
-        InvalidSetting: When a time cannot be read.
+        InvalidSetting: When a time cannot be read, or there is no such stage.
     """
+    if wanted.stage not in {None, "ingest", "enrich", "store"}:
+        raise InvalidSetting(f"there is no stage {wanted.stage!r}: ingest, enrich or store")
     now = datetime.now(UTC)
     since = time_of(wanted.since, now, "--since")
     until = time_of(wanted.until, now, "--until")

@@ -102,6 +102,8 @@ def number(value: float | None, unit: str = "") -> str:
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.1f}") + unit
 
 
-def megabytes(size: int | None) -> str:
-    """Bytes as megabytes."""
-    return "n/a" if size is None else f"{size / 2**20:,.1f} MB"
+def memory(size: int | None) -> str:
+    """Bytes for people."""
+    if size is None:
+        return "n/a"
+    return f"{size / 2**10:,.1f} kB" if size < 2**20 else f"{size / 2**20:,.1f} MB"

@@ -53,7 +53,7 @@ def tail(stream: str, lines: int, entity: str | None, *, follow: bool, as_json: 
 
 
 def _rows(info: StreamInfo) -> list[tuple[object, ...]]:
-    stream = (info.key, show.number(info.length), show.megabytes(info.memory_bytes))
+    stream = (info.key, show.number(info.length), show.memory(info.memory_bytes))
     if not info.groups:
         return [(*stream, None, None, None, None, None)]
     return [

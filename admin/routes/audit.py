@@ -22,7 +22,7 @@ class AuditPage(BaseModel):
 
 @router.get("/audit", operation_id="listAudit", responses=failures(503))
 async def audit(desk: TheDesk, limit: PageLimit = 50, cursor: Cursor = None) -> AuditPage:
-    """Who replayed, edited, purged or exported what, newest first; some 10,000 lines are kept."""
+    """Who replayed, edited or purged what, newest first; some 10,000 lines are kept."""
     if none_before(cursor):
         return AuditPage(audit=[], next_cursor=None)
     lines = await desk.audit.newest(limit + 1, before=cursor)

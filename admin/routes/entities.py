@@ -60,7 +60,7 @@ async def entities(
     "/entities/{entity_id}/history",
     operation_id="getHistory",
     response_model_exclude_none=True,
-    responses=failures(503),
+    responses=failures(404, 503),
 )
 async def history(
     desk: TheDesk,

@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
 import msgspec
@@ -13,12 +13,13 @@ from admin.desk import TheDesk
 from admin.failure import failures
 from admin.hand_made import event_of
 from admin.passage import as_json
+from admin.rates import COUNTERS
 from admin.routes.asked import End, EntityId, Limit, Start, Time
 from admin.routes.streams import StreamName
 from admin.timespan import span
 from common.bus import Entry
 from common.bus.entry import number
-from common.event import format_time
+from common.event import format_time, time_of
 from common.ledger import read_ledger
 from common.sink import StoredEvent
 
@@ -111,6 +112,14 @@ class Accepted(BaseModel):
     stream_id: str = Field(description="Entry id in `ha:inbox`.", examples=["1795189957539-0"])
 
 
+Stage = Literal["ingest", "enrich", "store", "dead"]
+"""Where events are counted."""
+
+_COUNTERS: Final[dict[Stage, str]] = dict(
+    zip(("ingest", "enrich", "store", "dead"), COUNTERS, strict=True)
+)
+
+
 class Flow(BaseModel):
     """How many events came through one stage."""
 
@@ -122,15 +131,17 @@ class Stats(BaseModel):
     """Counts and rates by stage."""
 
     window_s: float = Field(description="Seconds over which the rates are taken.", examples=[60.0])
-    stages: dict[Literal["ingest", "enrich", "store", "dead"], Flow]
+    stages: dict[Stage, Flow]
 
 
-_COUNTERS: dict[Literal["ingest", "enrich", "store", "dead"], str] = {
-    "ingest": "captured",
-    "enrich": "enriched",
-    "store": "stored",
-    "dead": "buried",
-}
+class PastRates(BaseModel):
+    """Rates by stage, look by look, oldest first: for each time one of each stage."""
+
+    times: list[str] = Field(examples=[["2026-11-20T15:44:33.435789+00:00"]])
+    per_second: dict[Stage, list[float | None]] = Field(
+        description="Events a second over the minute before; null: not known.",
+        examples=[{"ingest": [4.2], "enrich": [4.2], "store": [4.1], "dead": [0.0]}],
+    )
 
 
 @router.get(
@@ -173,6 +184,21 @@ async def stats(desk: TheDesk) -> Stats:
         stages={
             stage: Flow(count=getattr(ledger, counter), per_second=desk.rates.per_second(counter))
             for stage, counter in _COUNTERS.items()
+        },
+    )
+
+
+@router.get("/events/rates", operation_id="listRates")
+async def past_rates(desk: TheDesk) -> PastRates:
+    """How fast events flowed in the last quarter of an hour, as far as this admin has seen."""
+    past = list(desk.rates.past)
+    columns = zip(*(rates for _, rates in past), strict=True) if past else [()] * len(COUNTERS)
+    since = time.time() - time.monotonic()
+    return PastRates(
+        times=[time_of(round((since + when) * 1e6)) for when, _ in past],
+        per_second={
+            stage: [None if one is None else round(one, 2) for one in column]
+            for stage, column in zip(_COUNTERS, columns, strict=True)
         },
     )
 

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from admin.desk import TheDesk
-from admin.failure import failures
+from admin.failure import RETRY_AFTER_S, Refusal, failures
 from admin.gaps import read_gaps
 from admin.health import Health
+from common.errors import BusUnavailable
 from common.ledger import read_ledger
 
 router = APIRouter()
@@ -90,8 +91,17 @@ async def alive() -> Alive:
 
 
 async def ready(desk: TheDesk) -> Ready:
-    """Redis answers; else 503. Needs no token."""
-    await desk.bus.ping()
+    """Redis answers; else 503. Needs no token, and so does not say where Redis is."""
+    try:
+        await desk.bus.ping()
+    except BusUnavailable as error:
+        wait = {"Retry-After": str(RETRY_AFTER_S)}
+        raise Refusal(
+            503,
+            "Redis does not answer; `/api/v1/health` says more to who has the token",
+            code="BUS_UNAVAILABLE",
+            headers=wait,
+        ) from error
     return Ready()
 
 
@@ -104,7 +114,9 @@ async def health(desk: TheDesk) -> Health:
     return await desk.health()
 
 
-@router.get("/health/{stage}", operation_id="getHealthOfStage", tags=["health"])
+@router.get(
+    "/health/{stage}", operation_id="getHealthOfStage", tags=["health"], responses=failures(404)
+)
 async def health_of_stage(
     desk: TheDesk,
     stage: Annotated[StageName, Path(description="Which stage.", examples=["store"])],

@@ -127,10 +127,11 @@ async def live(  # noqa: PLR0913, PLR0917 - what can be asked for
         known = positions_of(said) if said else {}
     except ValueError as error:
         raise Refusal(422, f"Last-Event-ID: {error}") from error
-    if desk.live.watchers >= MOST_WATCHERS:
+    if desk.live.watchers + desk.live.coming >= MOST_WATCHERS:
         message = f"{MOST_WATCHERS} are watching already; close a page"
         raise Refusal(503, message, code="TOO_MANY_WATCHERS", headers={"Retry-After": "30"})
-    positions = await first_positions(desk.streams, names, known, backlog)
+    with desk.live.expecting():
+        positions = await first_positions(desk.live, names, known, backlog)
     return EventStream(Follower(desk.live, positions, _wanted(entity_id)).chunks())
 
 

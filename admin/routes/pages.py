@@ -66,6 +66,12 @@ async def static_file(request: Request, name: Annotated[str, Path(max_length=100
     return _file(name, headers)
 
 
+@router.get("/login")
+async def logged_in() -> Response:
+    """Who reloads the login page and is known goes on; the door shows the form to all others."""
+    return RedirectResponse("./", status_code=303)
+
+
 async def login(request: Request) -> Response:
     """Turn the token into a session; a wrong one is answered with 401 and the form again."""
     if not same_origin(request):
@@ -99,19 +105,22 @@ async def logout(request: Request) -> Response:
     return answer
 
 
-def login_page(problem: str = "") -> Response:
-    """Answer 401 with a form that asks for the token."""
+def login_page(
+    problem: str = "", status: int = 401, more: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with a form that asks for the token."""
     page = _text("login.html")
     style = page.partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = CONTENT_POLICY.replace("style-src 'self'", f"style-src 'sha256-{digest}'")
-    headers = {"Content-Security-Policy": policy, "WWW-Authenticate": "Bearer"}
-    return HTMLResponse(page.replace("<!--problem-->", html.escape(problem)), 401, headers)
+    headers = {"Content-Security-Policy": policy, "WWW-Authenticate": "Bearer", **(more or {})}
+    return HTMLResponse(page.replace("<!--problem-->", html.escape(problem)), status, headers)
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person with a browser looks for a page."""
-    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    """Whether a person with a browser looks for a page, or logs in."""
+    looks = request.method == "GET" or request.scope.get("endpoint") is login
+    return looks and "text/html" in request.headers.get("accept", "")
 
 
 def _file(name: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -98,7 +98,7 @@ async def streams(desk: TheDesk) -> StreamList:
     )
 
 
-@router.get("/streams/{name}/entries", operation_id="listEntries", responses=failures(503))
+@router.get("/streams/{name}/entries", operation_id="listEntries", responses=failures(404, 503))
 async def entries(
     desk: TheDesk,
     name: Annotated[StreamName, Path(description="Which stream.", examples=["enriched"])],

@@ -5,7 +5,7 @@ from common.bus.backfills import BackfillJob, Backfills
 from common.bus.connection import Bus, connect
 from common.bus.consumer import Consumer
 from common.bus.dead_letter import DeadLetter, Filter
-from common.bus.dead_letters import DeadLetters, Page
+from common.bus.dead_letters import DeadLetters, Page, batches
 from common.bus.delivery import Delivery
 from common.bus.keys import ADMIN, ENRICH, INGEST, STAGES, STORE, Keys
 from common.bus.letter_table import Group
@@ -45,6 +45,7 @@ __all__ = [
     "Streams",
     "Tally",
     "Who",
+    "batches",
     "connect",
     "keep_trimmed",
 ]

@@ -1,6 +1,7 @@
 """Dead letters: looking at them, putting one back, deleting them."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -134,10 +135,10 @@ class DeadLetters:
         Raises:
             BusUnavailable: When Redis does not answer.
         """
-        ids = list((await self.index.fresh()).ids(wanted, after=after, until=until))
+        found = (await self.index.fresh()).ids(wanted, after=after, until=until)
         if wanted.text is None:
-            return ids
-        return [letter_id async for letter_id in self._holding(wanted, ids)]
+            return list(found)
+        return [letter_id async for letter_id in self._holding(wanted, " ".join(found))]
 
     async def chosen(self, wanted: Filter, named: Sequence[str] | None) -> list[str]:
         """Entry ids of letters that match and, where some were named, are among those.
@@ -240,9 +241,9 @@ class DeadLetters:
             self.index.forget(some)
         return purged
 
-    async def _holding(self, wanted: Filter, ids: Sequence[str]) -> AsyncIterator[str]:
-        for start in range(0, len(ids), ROWS_AT_ONCE):
-            for letter in await self.fetch(ids[start : start + ROWS_AT_ONCE]):
+    async def _holding(self, wanted: Filter, ids: str) -> AsyncIterator[str]:
+        for some in batches(ids, ROWS_AT_ONCE):
+            for letter in await self.fetch(some):
                 if wanted.holds(letter):
                     yield letter.id
 
@@ -259,6 +260,13 @@ class DeadLetters:
             raise _gone(letter_id)
         fields: dict[bytes, bytes] = rows[0][1]
         return fields
+
+
+def batches(ids: str, at_once: int) -> Iterator[list[str]]:
+    """Cut ids that are the words of one text, which takes a quarter of the memory of a list."""
+    words = (found[0] for found in re.finditer(r"\S+", ids))
+    while some := list(islice(words, at_once)):
+        yield some
 
 
 def _gone(letter_id: str) -> DeadLetterNotFound:

@@ -138,3 +138,5 @@ def test_who_may_only_look_sees_no_buttons(desk, bus, settings):
     desk.page.wait_for_selector("h1:has-text('sensor.one')")
     assert offers.count() == 0
     assert desk.page.get_attribute("textarea", "readonly") is not None
+    desk.page.click("button:has-text('What would become of it now?')")
+    desk.page.wait_for_selector("text=It would fall at enrich: malformed_event")

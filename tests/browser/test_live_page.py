@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 from tests.browser.conftest import enriched, wait_for
 
@@ -37,6 +38,21 @@ def test_a_row_appears(desk, bus):
     desk.page.wait_for_selector("h1:has-text('sensor.two')")
     desk.page.wait_for_selector("text=redis-cli XRANGE ha:enriched")
     desk.page.wait_for_selector("text=sensor,area=")
+
+
+def test_a_row_appears_within_two_seconds(desk, bus):
+    """From XADD to its row; before the first the page says that nothing has passed."""
+    desk.open("live")
+    desk.page.wait_for_selector("text=Nothing has passed yet")
+    took = []
+    for n in range(5):
+        began = time.monotonic()
+        bus.add("enriched", str(n), f"sensor.n{n}")
+        desk.page.wait_for_selector(f"#rows >> text=sensor.n{n}", timeout=20_000)
+        took.append(time.monotonic() - began)
+    assert median(took) <= 2.0, took
+    desk.until("!document.body.innerText.includes('Nothing has passed yet')")
+    sys.stdout.write(f"a row appears {median(took):.3f} s after XADD, at most {max(took):.3f} s\n")
 
 
 def test_pause_and_filter(desk, bus):

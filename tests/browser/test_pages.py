@@ -60,6 +60,7 @@ def pages_of(bus, visit):
     [
         ("phone", "light"),
         ("phone", "dark"),
+        ("tablet", "light"),
         ("tablet", "dark"),
         ("desk", "light"),
         ("desk", "dark"),
@@ -82,6 +83,25 @@ def test_every_page_is_fit_for_everybody(full, visit, size, scheme, tmp_path):
         assert one.page.title() != "broken", page
         assert one.page.locator("h1").count() == 1, page
         one.page.screenshot(path=tmp_path / f"{page.partition('/')[0] or 'overview'}.png")
+
+
+@pytest.mark.parametrize("size", ["phone", "desk"])
+def test_the_description_of_the_api_is_fit_for_everybody(visit, size):
+    """Each operation stands there with an example, below the page's own path; axe finds nothing."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    one = visit(size, "dark")
+    one.log_in()
+    one.page.goto(f"{one.url}/docs#listEvents")
+    one.page.wait_for_selector("text=/version .* operations/")
+    assert axe.run(one.page).response["violations"] == []
+    assert one.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    described = one.page.evaluate(
+        "async () => Object.keys((await (await fetch('openapi.json')).json()).paths)"
+    )
+    told = one.page.inner_text("main")
+    assert all(path in told for path in described)
+    assert f"'{one.url}/api/v1/health/store'" in told
+    assert one.page.is_visible("#listEvents")
 
 
 def test_login_is_fit_for_everybody(visit):
@@ -151,12 +171,43 @@ def test_the_theme_is_kept(desk):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
 
 
+def test_what_is_missing_is_a_step_and_no_error(desk, bus):
+    """Until something was stored the overview says what to set up; afterwards what is wrong."""
+    desk.page.wait_for_selector("h2:has-text('Setting up')")
+    desk.page.wait_for_selector("text=docker compose up -d ingest")
+    assert desk.page.locator(".attention").count() == 0
+    assert "unknown" not in desk.page.inner_text(".pipeline li.branch")
+    bus.ask("HINCRBY", "ha:ledger", "captured", 1)
+    bus.ask("HINCRBY", "ha:ledger", "stored", 1)
+    desk.page.wait_for_selector(".attention >> text=No worker of stage ingest is alive.")
+    assert desk.page.locator("h2:has-text('Setting up')").count() == 0
+
+
+def test_a_long_state_leaves_room_for_the_rest(desk, bus):
+    """A state of 255 characters is cut in the table of entities, and stands whole elsewhere."""
+    bus.add("enriched", "one", "sensor.long", enriched("sensor.long", "x" * 255))
+    desk.open("entities")
+    desk.page.wait_for_selector("main table >> text=sensor.long")
+    assert (
+        desk.page.evaluate(
+            "(box => box.scrollWidth - box.clientWidth)(document.querySelector('main .scroll'))"
+        )
+        <= 0
+    )
+
+
+def test_an_address_that_cannot_be_read_is_no_page(desk):
+    """What is typed wrong behind `#` is told, and breaks nothing."""
+    desk.open("%E0%A4%A")
+    desk.page.wait_for_selector("text=There is no such page")
+
+
 def test_an_entity_has_a_history(desk, admin, bus):
     """Points become a chart, a table and a file that no spreadsheet takes for formulas."""
     del admin, bus
     desk.open("entity/sensor.kitchen")
-    desk.page.wait_for_selector(".uplot canvas")
     desk.page.wait_for_selector("text=Nothing is stored of this time")
+    assert not desk.page.is_visible(".uplot canvas")
     made = desk.page.evaluate(
         """async () => (await import('./static/js/csv.js')).csv(
              [{time: 't', entity_id: '=cmd()', state: 'a"b,c', value: -1}])"""

@@ -60,7 +60,7 @@ async def running(settings):
 
 
 async def test_it_serves_and_beats(tmp_path, redis_url):
-    """It answers, its heartbeat is heard, and goes when it ends."""
+    """It answers, its heartbeat is heard, and goes when it ends; it remembers how fast it flows."""
     settings = settings_for(tmp_path, redis_url, worker_name="attic")
     async with connect(redis_url) as bus:
         async with running(settings) as (client, _, _):
@@ -71,6 +71,11 @@ async def test_it_serves_and_beats(tmp_path, redis_url):
             answer = await client.get("/api/v1/ledger")
             assert answer.json()["unaccounted"] == 0
             assert "server" not in answer.headers
+
+            async def remembered():
+                return (await client.get("/api/v1/events/rates")).json()["times"]
+
+            await until(remembered, what="the rates of its first look")
         assert await read_pulses(bus, "admin") == []
 
 

@@ -1,6 +1,7 @@
 """Who sends too much, too slowly, or holds a place for nothing, is sent away."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -88,7 +89,6 @@ async def test_bytes_one_by_one_win_no_time(client, monkeypatch):
 async def test_idle_links_make_room(client, monkeypatch):
     """Whoever holds places without a request does not keep others out."""
     monkeypatch.setattr("admin.link.MANY_LINKS", 10)
-    monkeypatch.setattr("admin.link.FRESH_S", -1.0)
     held = [await asyncio.open_connection("127.0.0.1", client.base_url.port) for _ in range(30)]
     try:
         async with httpx.AsyncClient(base_url=client.base_url) as another:
@@ -107,8 +107,30 @@ async def test_one_too_many_is_told_so(client, monkeypatch):
     monkeypatch.setattr("admin.link.MANY_LINKS", 0)
     monkeypatch.setattr("admin.link.MOST_LINKS", 0)
     answer = await said(client, b"")
-    assert answer.startswith(b"HTTP/1.1 503")
-    assert b"Retry-After" in answer
+    head, body = answer.split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"Retry-After" in head
+    assert json.loads(body)["error"]["code"] == "SERVICE_UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x16\x03\x01 hello\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+async def test_what_is_no_request_is_refused_in_the_one_shape(client, rubbish):
+    """Also who sends what cannot be read is answered 400 as every refusal looks, and hung up on."""
+    head, body = (await said(client, rubbish)).split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request")
+    assert b"Content-Type: application/json" in head
+    failure = json.loads(body)
+    assert set(failure) == {"success", "error", "timestamp", "correlation_id"}
+    assert failure["error"]["code"] == "BAD_REQUEST"
 
 
 async def test_a_stranger_may_not_send_much(client):

@@ -21,6 +21,7 @@ from common.errors import PointRejected
 from common.heartbeat import Heartbeat
 from common.ledger import read_ledger
 from common.sink.sqlite import SqliteSink
+from tests.fakes.bus import flat_of
 from tests.fakes.enriched import state_change
 from tests.fakes.servers import free_port
 from tests.fakes.until import until
@@ -90,7 +91,8 @@ def test_help_names_every_command(habus):
     """Every REST action has its twin here."""
     _, out, _ = habus("--help")
     for name in ("run", "demo", "doctor", "healthcheck", "streams", "tail", "events", "send",
-                 "ledger", "dead", "preview", "audit", "config", "version"):  # fmt: skip
+                 "ledger", "dead", "preview", "audit", "config", "version",
+                 "entities", "way", "backfill"):  # fmt: skip
         assert name in out
     _, out, _ = habus("dead", "--help")
     for name in (
@@ -163,6 +165,10 @@ def test_sending_an_event(habus, environment):
         ("dead", "cancel", "1-00000000"),
         ("dead", "export", "-o", "/nowhere/at/all"),
         ("dead", "show", "x"),
+        ("dead", "list", "--stage", "attic"),
+        ("way", "attic", "1-1"),
+        ("way", "raw", "x"),
+        ("way", "raw", "1-1"),
         ("dead", "show", "1-1"),
         ("dead", "replay", "1-1"),
         ("dead", "replay"),
@@ -335,6 +341,32 @@ def test_stored_events(habus, tmp_path):
     assert out.startswith("Nothing was stored")
 
 
+def test_entities_and_the_way_of_an_event(habus, environment):
+    """What is known of each entity is listed, and an event is found on every stream."""
+    assert habus("entities")[1] == "Nothing is known of such an entity.\n"
+    habus("send", "-e", "sensor.kitchen", "-s", "21.5")
+    [inbox] = on_bus(environment, lambda bus: Streams(bus).newest("inbox", 1))
+    code, out, _ = habus("way", "inbox", inbox.entry_id)
+    assert (code, out.split()[0]) == (0, "sensor.kitchen,")
+    assert f"redis-cli XRANGE ha:inbox {inbox.entry_id} {inbox.entry_id}" in out
+    assert "Not found on" in out
+    way = json.loads(habus("way", "inbox", inbox.entry_id, "--json")[1])
+    assert [station["stream"] for station in way["stations"]] == ["inbox"]
+
+    event = state_change("sensor.a", "21.5")
+
+    async def enriched(bus):
+        fields = {"id": event.id, "type": event.type, "entity_id": event.entity_id}
+        fields |= {"time": event.time, "source": "live", "home": "home", "data": event.data}
+        await bus.command("XADD", bus.keys.enriched, "*", *flat_of(fields))
+
+    on_bus(environment, enriched)
+    _, out, _ = habus("entities", "--text", "SENSOR.A")
+    assert out.splitlines()[1].startswith("sensor.a")
+    [known] = json.loads(habus("entities", "--json", "--limit", "1")[1])["entities"]
+    assert known["entity_id"] == "sensor.a"
+
+
 def test_dead_letters_from_a_terminal(habus, environment):
     """List, show, replay and purge do what their twins do, and count it."""
     assert habus("dead", "list")[1] == "There is no dead letter.\n"
@@ -349,6 +381,7 @@ def test_dead_letters_from_a_terminal(habus, environment):
     assert "too hot" in out
     assert "\n\ndetail:\n" in out
     assert '"event_type": "state_changed"' in out
+    assert "detail:" in out.splitlines()
     _, out, _ = habus("dead", "show", newest, "--json")
     assert json.loads(out)["reason"] == "too_large"
 

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from common.bus import ENRICH, STORE, DeadLetters, Filter, Keys, connect
+from common.bus import ENRICH, STORE, DeadLetters, Filter, Keys, batches, connect
 from common.bus import dead_letters as dead_letters_module
 from common.errors import BusUnavailable, DeadLetterNotFound, PointRejected, StepFailed
 from tests.fakes.bus import append, append_enriched, balanced, consumer, event, events_of
@@ -265,3 +265,12 @@ async def test_half_an_id_replays_nothing(bus, letters):
         with pytest.raises(DeadLetterNotFound):
             await letters.replay(letter_id.partition("-")[0])
     assert (await balanced(bus)).dead == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 7])
+def test_ids_in_one_text_are_cut_into_batches(count):
+    """All come, in their order, and no batch holds more than it may."""
+    ids = [f"{n}-0" for n in range(count)]
+    cut = list(batches(" ".join(ids), 3))
+    assert [one for batch in cut for one in batch] == ids
+    assert all(1 <= len(batch) <= 3 for batch in cut)

@@ -254,6 +254,36 @@ async def test_what_cannot_be_followed_is_refused(tmp_path, redis_url, monkeypat
             assert "retry-after" in answer.headers
 
 
+async def test_many_who_come_at_once_are_counted(tmp_path, redis_url, monkeypatch):
+    """Who is let in but does not watch yet takes a place, too: no more come in than may."""
+    monkeypatch.setattr("admin.routes.live.MOST_WATCHERS", 2)
+    slow = asyncio.Event()
+    known = live.Live.before_newest
+
+    async def after_a_while(*args):
+        await slow.wait()
+        return await known(*args)
+
+    monkeypatch.setattr(live.Live, "before_newest", after_a_while)
+    async with running(tmp_path, redis_url) as (client, _, _):
+
+        async def status():
+            async with client.stream("GET", "/api/v1/events/live") as answer:
+                return answer.status_code
+
+        asking = [asyncio.create_task(status()) for _ in range(6)]
+        await until(lambda: sum(one.done() for one in asking) == 4, what="four refusals")
+        slow.set()
+        assert sorted(await asyncio.gather(*asking)) == [200, 200, 503, 503, 503, 503]
+        monkeypatch.setattr(live.Live, "before_newest", known)
+        await until(lambda: _is_welcome(client), what="room again")
+
+
+async def _is_welcome(client):
+    async with client.stream("GET", "/api/v1/events/live") as answer:
+        return answer.status_code == 200
+
+
 async def test_silence_is_told_from_death(tmp_path, redis_url, monkeypatch):
     """Where nothing happens a comment comes now and then, and says how far the reader is."""
     monkeypatch.setattr(follower, "HEARTBEAT_S", 0.05)

@@ -78,4 +78,4 @@ async def test_what_is_gone_is_404(admin):
     answer = await admin.client.get(f"{URL}/raw/1-1")
     assert answer.status_code == 404
     answer = await admin.client.get(f"{URL}/raw/1")
-    assert answer.status_code == 422
+    assert answer.status_code == 404

@@ -61,7 +61,7 @@ export function chart(place, lines, how = {}) {
         height: how.height ?? 220,
         legend: { show: false },
         cursor: { y: false },
-        scales: { x: { range: (_, low, high) => (high - low < (how.least ?? 0) ? [high - how.least, high] : [low, high]) }, y: { range: (_, low, high) => spread(low, high, how.fromZero) } },
+        scales: { x: { range: (_, low, high) => during(low, high, how.least ?? 0) }, y: { range: (_, low, high) => spread(low, high, how.fromZero) } },
         axes: [
           { ...axis, space: 74, values: (_, ticks, __, ___, step) => ticks.map((tick) => timeOf(tick, step)) },
           { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => `${tick}${how.unit ? ` ${how.unit}` : ""}`) },
@@ -107,6 +107,12 @@ function timeOf(tick, step) {
   if (step >= 86400) return day;
   const time = when.toLocaleTimeString("sv");
   return step >= 60 ? (time.startsWith("00:00") ? day : time.slice(0, 5)) : time;
+}
+
+/** From when until when; without any point the time that ends now. */
+function during(low, high, least) {
+  const end = high ?? Date.now() / 1000;
+  return [Math.min(low ?? end, end - least), end];
 }
 
 function spread(low, high, fromZero) {

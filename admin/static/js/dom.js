@@ -28,6 +28,9 @@ export const element = (tag, attributes = {}, ...children) =>
 export const drawn = (tag, attributes = {}, ...children) =>
   filled(document.createElementNS(SVG, tag), attributes, children);
 
+/** A name such as `sensor.living_room` that breaks between its words, if it must. */
+export const words = (name) => name.split(/(?<=[._])/).map((word, index) => (index ? [element("wbr"), word] : word));
+
 export const byId = (id) => document.getElementById(id);
 
 /** Replace what a node holds. */

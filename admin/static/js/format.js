@@ -6,7 +6,7 @@ const unknown = (value) => value === null || value === undefined;
 
 export const number = (value) => (unknown(value) ? "n/a" : counted.format(value));
 
-export const rate = (value) => (unknown(value) ? "n/a" : `${measured.format(value)}/s`);
+export const rate = (value) => (unknown(value) ? "n/a" : `${(value < 10 ? measured : counted).format(value)}/s`);
 
 export function bytes(value) {
   if (unknown(value)) return "n/a";

@@ -1,4 +1,4 @@
-// What was seen of the pipeline since this page was opened, for the small charts.
+// What was seen of the pipeline in the last quarter of an hour, for the charts.
 
 const KEPT = 450;
 
@@ -16,6 +16,11 @@ export function remember(now, numbers) {
     seen.times.shift();
     Object.values(seen.series).forEach((values) => values.shift());
   }
+}
+
+/** Begin with what habus has seen already: `times` (ms) and, by name, one number for each. */
+export function begin(times, numbers) {
+  if (!seen.times.length) times.forEach((time, index) => remember(time, Object.fromEntries(Object.entries(numbers).map(([name, values]) => [name, values[index]]))));
 }
 
 export const series = (name) => seen.series[name] ?? [];

@@ -50,10 +50,19 @@ function markNav(name) {
   }
 }
 
+/** A part of the address as text; one that was typed wrong stays as it is. */
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** Open the page that the address names: `#/entity/sensor.kitchen`. */
 async function go() {
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name = "", ...rest] = path.split("/").map((part) => decodeURIComponent(part));
+  const [name = "", ...rest] = path.split("/").map(plain);
   const wanted = name || "overview";
   const turn = (turns += 1);
   leave();

@@ -9,6 +9,9 @@ const HOW = { healthy: "good", up: "good", degraded: "warn", unknown: "none", un
 const WARN_S = 10;
 const BAD_S = 60;
 
+/** What to think of so many seconds behind. */
+export const howLate = (late) => (late > BAD_S ? "bad" : late > WARN_S ? "warn" : "good");
+
 const waiting = (group) => group.pending + (group.lag ?? 0);
 
 /** What waits in a stream, how old the oldest is, and whether the number is a guess. */
@@ -33,7 +36,7 @@ function stage(health, stats, name, word) {
     how: HOW[status],
     state: status,
     facts: [[rate(stats?.stages[name]?.per_second), word], [number(workers.length), workers.length === 1 ? "worker" : "workers"]],
-    line: [series(name), `Events a second through ${name} since this page was opened`],
+    line: [series(name), `Events a second through ${name} lately`],
   };
 }
 
@@ -46,10 +49,10 @@ function stream(streams, names) {
   return {
     name: found[0]?.key ?? names[0],
     isStream: true,
-    how: !found.length ? "none" : late > BAD_S ? "bad" : late > WARN_S ? "warn" : "good",
+    how: found.length ? howLate(late) : "none",
     state: late > WARN_S ? "behind" : found.length ? "flowing" : "unknown",
     facts: [[guess + number(found.length ? sum : null), "waiting"], [seconds(found.length ? late : null), "lag"]],
-    line: [series(`${names[0]}.waiting`), `Events waiting in ${names[0]} since this page was opened`],
+    line: [series(`${names[0]}.waiting`), `Events waiting in ${names[0]} lately`],
   };
 }
 
@@ -67,8 +70,8 @@ export function boxes({ health, ledger, streams, stats }) {
       name: "ha:dead",
       isStream: true,
       isBranch: true,
-      how: ledger?.dead ? "warn" : "good",
-      state: ledger?.dead ? "look at them" : "empty",
+      how: ledger ? (ledger.dead ? "warn" : "good") : "none",
+      state: ledger ? (ledger.dead ? "look at them" : "empty") : "unknown",
       facts: [[number(ledger?.dead), "dead letters"], [number(ledger?.replayed), "replayed"], [number(ledger?.purged), "purged"]],
     },
   ];

@@ -3,17 +3,18 @@
 import re
 
 import pytest
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, TypeAdapter
 from structlog.testing import capture_logs
 
 from admin import failure, health, known
-from admin.frame import MAX_BODY_BYTES, Frame
+from admin.frame import MAX_BODY_BYTES, PART_BYTES, Frame
 from admin.routes import dead_letters, entities, events, streams
 from admin.routes import health as health_routes
 from admin.security import COOKIE, Door, Hosts
 from common.errors import CountChanged, InvalidSetting
 from tests.fakes.desk import TOKEN, admin_on, routes_of
+from tests.unit.admin.test_routes import buried
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
 FILLED = {
@@ -100,20 +101,68 @@ async def test_refusals_have_one_shape(admin):
     is_failure(await client.get("/nothing"), 404, "NOT_FOUND")
     refused = await client.delete(f"{API}/ledger")
     is_failure(refused, 405, "METHOD_NOT_ALLOWED")
-    assert refused.headers["allow"] == "GET"
+    assert refused.headers["allow"] == "GET, HEAD"
     refused = await client.put(f"{API}/dead-letters/1-1")
-    assert refused.headers["allow"] == "GET, DELETE"
+    assert refused.headers["allow"] == "GET, HEAD, DELETE"
     said = is_failure(await client.get(f"{API}/events?limit=0"), 422, "VALIDATION_ERROR")
     assert said["error"]["details"]["errors"][0]["field"] == "limit"
     is_failure(
         await client.post(f"{API}/events", content=b"{{{", headers=json), 422, "VALIDATION_ERROR"
     )
+    said = (await client.post(f"{API}/events", content=b'{"a"', headers=json)).json()["error"]
+    assert said["details"]["errors"][0]["field"] == "body"
+    assert said["message"].startswith("body: no JSON, from character 4 on: ")
     deep = b"[" * 200_000
     is_failure(await client.post(f"{API}/events", content=deep, headers=json), 400, "BAD_REQUEST")
     large = b"x" * (MAX_BODY_BYTES + 1)
     is_failure(
         await client.post(f"{API}/events", content=large, headers=json), 413, "PAYLOAD_TOO_LARGE"
     )
+
+
+async def test_what_cannot_be_in_a_path_is_not_there(admin):
+    """A name or an id that cannot be is answered 404, with what could stand there."""
+    for path in (
+        *("health/attic", "streams/attic/entries", "replays/x", "backfills/x"),
+        *("dead-letters/x", "events/way/attic/1-1", "events/way/raw/x"),
+        f"entities/{'x' * 256}/history",
+    ):
+        is_failure(await admin.client.get(f"{API}/{path}"), 404, "NOT_FOUND")
+    said = (await admin.client.get(f"{API}/streams/attic/entries")).json()
+    assert "'raw', 'inbox', 'enriched'" in said["error"]["message"]
+
+
+async def test_head_is_get_without_its_body(admin):
+    """Each route that answers GET answers HEAD with the same head, also the one without end."""
+    varying = {"date", "x-correlation-id", "etag", "content-length"}
+    for method, path in routes_of(admin.app):
+        if method != "GET":
+            continue
+        head = await admin.client.head(url_of(path))
+        assert head.content == b"", path
+        assert (await admin.stranger.head(url_of(path))).status_code in {200, 401}, path
+        if path == f"{API}/events/live":
+            assert head.status_code == 200
+            continue
+        whole = await admin.client.get(url_of(path))
+        assert head.status_code == whole.status_code, path
+        assert {*head.headers} - varying == {*whole.headers} - varying, path
+
+
+async def test_a_get_changes_nothing(admin):
+    """Whatever is asked for by GET, every key of Redis stays as it is; export is one of them."""
+    await buried(admin)
+
+    async def kept():
+        keys = sorted(await admin.bus.command("KEYS", "*"))
+        return {key: await admin.bus.command("DUMP", key) for key in keys}
+
+    before = await kept()
+    assert before
+    for method, path in routes_of(admin.app):
+        if method == "GET" and path != f"{API}/events/live":
+            await admin.client.get(url_of(path))
+    assert await kept() == before
 
 
 async def test_a_body_without_length_is_bounded_too(admin):
@@ -127,6 +176,24 @@ async def test_a_body_without_length_is_bounded_too(admin):
         f"{API}/events", content=endless(), headers={"content-type": "application/json"}
     )
     is_failure(answer, 413, "PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize("size", [0, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES, 200_001])
+async def test_a_large_answer_is_handed_on_in_parts(size):
+    """So a slow reader costs one part, not a copy of the whole; what comes is the same."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    body = bytes(n % 251 for n in range(size))
+    frame = Frame(Response(body), Door(TOKEN), Hosts())
+    await frame(scope, None, send)
+    parts = [message for message in sent if message["type"] == "http.response.body"]
+    assert b"".join(part["body"] for part in parts) == body
+    assert all(len(part["body"]) <= PART_BYTES for part in parts)
+    assert [part.get("more_body", False) for part in parts] == [True] * (len(parts) - 1) + [False]
 
 
 async def test_a_defect_is_a_sentence_and_a_number(admin):
@@ -230,6 +297,7 @@ async def test_redis_away_is_503_in_plain_words(admin_alone):
     """Without Redis each route says so and when to ask again; health and metrics still answer."""
     client = admin_alone.client
     silent = {"/healthz", "/metrics", f"{API}/health", f"{API}/health/{{stage}}"}
+    silent.add(f"{API}/events/rates")
     for method, path in routes_of(admin_alone.app):
         if path.startswith(API) and path not in silent and method == "GET":
             if path in {f"{API}/events", f"{API}/entities/{{entity_id}}/history", f"{API}/config"}:
@@ -237,7 +305,9 @@ async def test_redis_away_is_503_in_plain_words(admin_alone):
             answer = await client.get(url_of(path))
             is_failure(answer, 503, "BUS_UNAVAILABLE")
             assert int(answer.headers["retry-after"]) > 0
-    assert (await client.get("/readyz")).status_code == 503
+    unready = await admin_alone.stranger.get("/readyz")
+    is_failure(unready, 503, "BUS_UNAVAILABLE")
+    assert "127.0.0.1" not in unready.text
     assert (await client.get("/healthz")).status_code == 200
     health = (await client.get(f"{API}/health")).json()
     assert health["status"] == "unhealthy"
@@ -255,6 +325,9 @@ async def test_login_turns_the_token_into_a_session(admin):
     wrong = await admin.stranger.post("/login", data={"token": "no"}, headers=same)
     assert wrong.status_code == 401
     assert "This is not the token" in wrong.text
+    again = await admin.stranger.get("/login", headers={"accept": "text/html"})
+    assert again.status_code == 401
+    assert "<form" in again.text
     right = await admin.stranger.post("/login", data={"token": TOKEN}, headers=same)
     assert right.status_code == 303
     cookie = right.headers["set-cookie"]
@@ -264,6 +337,8 @@ async def test_login_turns_the_token_into_a_session(admin):
     assert TOKEN not in cookie
     for path in ("/", "/docs", "/openapi.json", "/static/js/main.js", f"{API}/ledger"):
         assert (await admin.stranger.get(path)).status_code == 200, path
+    again = await admin.stranger.get("/login")
+    assert (again.status_code, again.headers["location"]) == (303, "./")
     copy = {"cookie": cookie.partition(";")[0]}
     assert (await admin.stranger.post("/logout", headers=PAGE)).status_code == 204
     assert (await admin.stranger.get(f"{API}/ledger")).status_code == 401

@@ -55,6 +55,8 @@ async def test_a_proxy_may_keep_or_strip_its_path(admin_with):
     assert (await admin_with.stranger.get("/habus/healthz")).status_code == 200
     described = (await admin_with.client.get("/habus/openapi.json")).json()
     assert described["servers"] == [{"url": "/habus"}]
+    bare = await admin_with.stranger.get("/habus")
+    assert (bare.status_code, bare.headers["location"]) == (307, "/habus/")
 
 
 @settings(admin_cors_origins=(PANEL,))

@@ -36,6 +36,11 @@ async def test_a_guesser_of_the_login_is_sent_away(admin):
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) > 0
     assert answer.json()["error"]["code"] == "TOO_MANY_REQUESTS"
+    page["accept"] = "text/html"
+    answer = await login(TOKEN)
+    assert (answer.status_code, "<form" in answer.text) == (429, True)
+    assert "try again in" in answer.text
+    assert int(answer.headers["retry-after"]) > 0
     assert (await admin.client.get(f"{API}/ledger")).status_code == 200
 
 

@@ -1,6 +1,6 @@
 """How fast events flow."""
 
-from admin.rates import WINDOW_S, Rates
+from admin.rates import KEPT, WINDOW_S, Rates
 from common.ledger import Ledger
 
 
@@ -36,3 +36,18 @@ def test_an_emptied_redis_starts_anew():
     assert rates.per_second("captured") is None
     rates.add(2.0, Ledger(captured=3))
     assert rates.per_second("captured") == 2.0
+
+
+def test_rates_are_remembered_longer_than_looks():
+    """Each look that is to be remembered leaves its rates, the newest so many of them."""
+    rates = Rates()
+    rates.remember()
+    assert list(rates.past) == []
+    for look in range(KEPT + 5):
+        rates.add(look * 2.0, Ledger(captured=look * 10, stored=look))
+        rates.remember()
+        if not look:
+            assert list(rates.past) == [(0.0, (None, None, None, None))]
+    assert len(rates.past) == KEPT
+    assert rates.past[0] == (10.0, (5.0, 0.0, 0.5, 0.0))
+    assert rates.past[-1][0] == (KEPT + 4) * 2.0

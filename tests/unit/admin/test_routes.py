@@ -3,14 +3,16 @@
 import asyncio
 import json
 import math
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.bus import Consumer
 from common.errors import MalformedEvent, PointRejected, SinkUnavailable
-from common.event import event_id
+from common.event import event_id, parse_time
 from common.heartbeat import Heartbeat
+from common.ledger import Ledger
 from common.registry import Area, Entity, Registry
 from common.sink import StoredEvent
 from tests.fakes.bus import flat_of
@@ -113,12 +115,12 @@ async def test_what_is_no_event_is_refused(admin, change, word):
 
 
 async def test_a_body_that_is_no_json_is_said_so(admin):
-    """The message is about the body, not about a character in it."""
+    """The message is about the body, and says from where on."""
     answer = await admin.client.post(
         f"{API}/events", content=b"rubbish", headers={"content-type": "application/json"}
     )
     assert answer.status_code == 422
-    assert answer.json()["error"]["message"] == "body: no JSON that can be read"
+    assert answer.json()["error"]["message"].startswith("body: no JSON, from character 0 on")
 
 
 async def test_entries_come_in_pages(admin):
@@ -239,6 +241,23 @@ async def test_stats_count_by_stage(admin):
     assert second["stages"]["ingest"]["count"] == 1
     assert second["stages"]["ingest"]["per_second"] > 0
     assert set(second["stages"]) == {"ingest", "enrich", "store", "dead"}
+
+
+async def test_past_rates_are_told_look_by_look(admin):
+    """As many rates as times, by stage; before the first look nothing."""
+    empty = {"ingest": [], "enrich": [], "store": [], "dead": []}
+    told = (await admin.client.get(f"{API}/events/rates")).json()
+    assert told == {"times": [], "per_second": empty}
+    rates = admin.app.state.desk.rates
+    now = time.monotonic()
+    for look in range(3):
+        rates.add(now - 4 + 2 * look, Ledger(captured=look * 3, enriched=look))
+        rates.remember()
+    told = (await admin.client.get(f"{API}/events/rates")).json()
+    times = [parse_time(when).timestamp() for when in told["times"]]
+    assert times == pytest.approx([time.time() - 4, time.time() - 2, time.time()], abs=1)
+    assert told["per_second"]["ingest"] == [None, 1.5, 1.5]
+    assert told["per_second"]["dead"] == [None, 0.0, 0.0]
 
 
 async def test_entities_are_those_of_the_registry_and_of_the_stream(admin):
@@ -369,7 +388,7 @@ async def test_health_is_told_by_heartbeats(admin):
     one = (await admin.client.get(f"{API}/health/store")).json()
     assert one["service"] == "store"
     assert list(one["services"]) == ["store"]
-    assert (await admin.client.get(f"{API}/health/kitchen")).status_code == 422
+    assert (await admin.client.get(f"{API}/health/kitchen")).status_code == 404
 
 
 async def test_metrics_are_what_prometheus_reads(admin):

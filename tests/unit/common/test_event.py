@@ -93,7 +93,7 @@ def test_times_as_people_and_home_assistant_write_them(given_time, normal):
         ("2026-13-20T15:44:33.435789+00:00", "not an ISO 8601 time"),
         (None, "not an ISO 8601 time: None"),
         ("2026-11-20T15:44:33", "without a zone"),
-        ("0001-01-01T00:00:00+14:00", "out of range"),
+        ("0001-01-01T00:00:00+14:00", "outside the years"),
     ],
 )
 def test_what_is_no_time_is_malformed(wrong, message):

@@ -2,7 +2,7 @@
 
 import { address, ask, askIfThere, query } from "../api.js";
 import { purgeMany, replayMany } from "../bulk.js";
-import { badge, button, choice, element, field, fill, section, table } from "../dom.js";
+import { badge, button, choice, element, field, fill, section, table, words } from "../dom.js";
 import { ago, number, plural } from "../format.js";
 
 const WAIT_MS = 300;
@@ -62,7 +62,7 @@ export async function show(place, { search, context }) {
       });
       return check;
     };
-    const what = (letter) => element("a", { href: `#/letter/${letter.id}` }, letter.event?.entity_id || letter.event?.type || letter.id);
+    const what = (letter) => element("a", { href: `#/letter/${letter.id}` }, words(letter.event?.entity_id || letter.event?.type || letter.id));
     return [
       ...(context.readOnly ? [] : [{ name: "Select", value: box }]),
       { name: "Event", value: what, class: "wide" },

@@ -1,7 +1,7 @@
 // Entities: what is known about each.
 
 import { ask, query } from "../api.js";
-import { badge, button, element, field, fill, section, table } from "../dom.js";
+import { badge, button, element, field, fill, section, table, words } from "../dom.js";
 import { ago } from "../format.js";
 
 const WAIT_MS = 250;
@@ -10,8 +10,8 @@ const state = (one) =>
   one.available === false ? badge("warn", one.state ?? "gone") : one.state === null ? null : `${one.state}${one.unit ? ` ${one.unit}` : ""}`;
 
 const COLUMNS = [
-  { name: "Entity", value: (one) => element("a", { href: `#/entity/${encodeURIComponent(one.entity_id)}` }, one.entity_id), class: "wide" },
-  { name: "State", value: state, class: "nowrap" },
+  { name: "Entity", value: (one) => element("a", { href: `#/entity/${encodeURIComponent(one.entity_id)}` }, words(one.entity_id)), class: "wide" },
+  { name: "State", value: state, class: "brief" },
   { name: "Name", value: (one) => one.friendly_name, class: "desk" },
   { name: "Area", value: (one) => one.area, class: "desk" },
   { name: "Device", value: (one) => one.device, class: "desk" },

@@ -13,7 +13,7 @@ const PAGES = 10;
 
 const COLUMNS = [
   { name: "Time", value: (one) => moment(one.time), class: "nowrap" },
-  { name: "State", value: (one) => one.state },
+  { name: "State", value: (one) => one.state, class: "wide" },
   { name: "Value", value: (one) => one.value, number: true },
   { name: "Unit", value: (one) => one.unit },
   { name: "Available", value: (one) => (one.available === undefined ? null : one.available ? "yes" : "no") },
@@ -43,6 +43,7 @@ function facts(known) {
 
 function summary(points) {
   const values = points.map((one) => one.value).filter((value) => typeof value === "number");
+  if (!points.length) return "Nothing is stored of this time.";
   if (!values.length) return `${plural(points.length, "point")}, none of them a number.`;
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const show = (value) => Number(value.toPrecision(6));
@@ -69,9 +70,12 @@ export async function show(place, { rest: [entity = ""], search }) {
     const start = new Date(end - Number(hours.value) * 3600e3);
     try {
       points = await pointsOf(entity, start, end);
+      drawing.hidden = !points.some((one) => typeof one.value === "number");
       plot.set([points.map((one) => Date.parse(one.time) / 1000), points.map((one) => one.value ?? null)]);
       fill(told, summary(points), points.length >= PAGES * PAGE ? " There are more; choose a shorter time." : "");
-      fill(rows, table(`The newest of ${number(points.length)}`, COLUMNS, points.slice(-SHOWN).reverse(), "Nothing is stored of this time."));
+      const shown = points.slice(-SHOWN).reverse();
+      const caption = shown.length < points.length ? `The newest ${SHOWN} of ${number(points.length)}` : "Newest first";
+      fill(rows, table(caption, COLUMNS, shown, "None."));
     } catch (error) {
       fill(told, badge("bad", error.message));
     }

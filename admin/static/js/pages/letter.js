@@ -3,7 +3,7 @@
 import { ask, send } from "../api.js";
 import { attempt, confirmed, notice } from "../dialog.js";
 import { badge, button, command, element, field, fill, pretty, section, table } from "../dom.js";
-import { ago, moment, number } from "../format.js";
+import { ago, moment, number, plural } from "../format.js";
 import { outcomeView } from "../outcome.js";
 
 const HISTORY = [
@@ -60,7 +60,7 @@ export async function show(place, { rest: [id = ""], context }) {
     const added = after.filter((line) => !before.has(line)).length;
     const kept = new Set(after);
     const gone = original.split("\n").filter((line) => !kept.has(line)).length;
-    return fill(changed, `Edited: ${number(added)} lines new, ${number(gone)} gone. The original is kept in the audit.`);
+    return fill(changed, `Edited: ${plural(added, "line")} new, ${number(gone)} gone. The original is kept in the audit.`);
   }
 
   async function dryRun() {
@@ -94,7 +94,7 @@ export async function show(place, { rest: [id = ""], context }) {
     element(
       "div",
       { class: "columns" },
-      section("Why it fell", element("p", {}, badge("warn", letter.reason), letter.expired && [" ", badge("bad", "expired: outside the sink's retention")]), element("p", {}, element("strong", {}, letter.error)), letter.hint && element("p", { class: "muted" }, letter.hint), letter.detail && element("details", {}, element("summary", {}, "Detail"), pretty(letter.detail))),
+      section("Why it fell", element("p", {}, badge("warn", letter.reason), letter.expired && [" ", badge("bad", "expired: outside the sink's retention")]), element("p", {}, element("strong", {}, letter.error)), letter.hint && element("p", { class: "muted" }, letter.hint), Object.keys(letter.detail ?? {}).length > 0 && element("details", {}, element("summary", {}, "Detail"), pretty(letter.detail))),
       section("What it is", facts(letter), command(`redis-cli XRANGE ha:dead ${letter.id} ${letter.id}`)),
     ),
     section(
@@ -105,7 +105,7 @@ export async function show(place, { rest: [id = ""], context }) {
         "div",
         { class: "row" },
         !context.readOnly && button("Replay", replay, { class: "primary" }),
-        !context.readOnly && button("What would become of it now?", dryRun),
+        button("What would become of it now?", dryRun),
         !context.readOnly && button("As it was", () => {
           text.value = original;
           compare();

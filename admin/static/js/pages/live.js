@@ -52,8 +52,9 @@ export function show(place, { search }) {
   const filter = element("input", { type: "search", "data-filter": true, placeholder: "entity, state, area or name", value: search.get("filter") ?? "" });
   const pause = button("Pause", () => hold(!paused), { "aria-pressed": "false", class: "nowrap" });
   const state = element("p", { role: "status", class: "muted" }, "connecting");
+  const none = element("p", { class: "empty muted" });
   const list = element("ul", { id: "rows" });
-  const log = element("div", { class: "log", role: "log", "aria-live": "off", tabindex: 0, "aria-label": "Events, newest first" }, list);
+  const log = element("div", { class: "log", role: "log", "aria-live": "off", tabindex: 0, "aria-label": "Events, newest first" }, list, none);
 
   const wanted = () => filter.value.trim().toLowerCase();
 
@@ -111,6 +112,8 @@ export function show(place, { search }) {
     const word = { live: "Live", reconnecting: "Connection lost, trying again", connecting: "Connecting" }[link];
     const text = `${paused ? "Paused" : word}: ${number(came)} came, ${number(rate)} in the last second`;
     if (state.textContent !== text) fill(state, text);
+    none.hidden = list.childElementCount > 0;
+    none.textContent = wanted() && kept.length ? `None of the ${number(kept.length)} that came matches.` : "Nothing has passed yet; what comes stands here.";
   };
   // Screen readers hear of it now and then only.
   state.setAttribute("aria-live", "off");

@@ -5,7 +5,7 @@ import { attentionList } from "../attention.js";
 import { chart, legend } from "../chart.js";
 import { badge, element, fill, section, table } from "../dom.js";
 import { moment, number, plural, seconds } from "../format.js";
-import { remember, seen as past, series } from "../history.js";
+import { begin, remember, seen as past, series } from "../history.js";
 import { backlog, pipeline } from "../pipeline.js";
 import { again } from "../poll.js";
 import { isMissing, setupCard } from "../setup.js";
@@ -51,7 +51,7 @@ function ledgerCard({ ledger, streams }) {
     { class: "numbers" },
     known.map((name) => one(name, number(ledger[name]), name === "captured" ? "key" : "")),
     one("unaccounted", balance[0], balance[1], "must be 0"),
-    hours !== null && one("buffer", `${number(hours)} h`, "", "if nothing drains"),
+    one("buffer", hours === null ? "n/a" : `${number(hours)} h`, "", hours === null ? "no limit, or too early" : "if nothing drains"),
   );
 }
 
@@ -68,14 +68,23 @@ function gapTable(ledger) {
   return section("Gaps", table("Times of which events stay missing", columns, gaps, "None."));
 }
 
+async function recall() {
+  try {
+    const { times, per_second: rates } = await ask("events/rates");
+    begin(times.map((time) => Date.parse(time)), rates);
+  } catch {
+    // Then the charts begin now.
+  }
+}
+
 export async function show(place) {
-  const parts = Object.fromEntries(["state", "setup", "attention", "pipeline", "ledger", "gaps"].map((name) => [name, element("div")]));
+  await recall();
+  const parts = Object.fromEntries(["state", "attention", "pipeline", "ledger", "gaps"].map((name) => [name, element("div")]));
   const drawing = element("div", { class: "chart" });
   const summary = element("p", { class: "muted" });
   fill(
     place,
     element("div", { class: "head" }, element("h1", {}, "Overview"), parts.state),
-    parts.setup,
     parts.attention,
     section("Pipeline", parts.pipeline),
     section("Ledger", parts.ledger),
@@ -88,19 +97,19 @@ export async function show(place) {
   function paint(seen) {
     const { health, ledger } = seen;
     fill(parts.state, element("p", {}, `habus ${health.version}, up for ${seconds(health.uptime)}`));
-    fill(parts.setup, isMissing(seen) ? setupCard(seen) : []);
-    const problems = attentionList(seen);
+    // Until all is set up, the steps say what is missing, and nothing of it is an error.
+    const top = isMissing(seen) ? setupCard(seen) : attentionList(seen);
     // What did not change stays, so that a screen reader is not disturbed.
-    if (problems.textContent !== drawn) {
-      drawn = problems.textContent;
-      fill(parts.attention, problems);
+    if (top.textContent !== drawn) {
+      drawn = top.textContent;
+      fill(parts.attention, top);
     }
     fill(parts.pipeline, pipeline(seen));
     fill(parts.ledger, ledgerCard(seen));
     fill(parts.gaps, ledger?.gaps?.length ? gapTable(ledger) : []);
     plot.set([past.times.map((time) => time / 1000), ...STAGES.map(series)]);
     const last = STAGES.map((stage) => `${stage} ${number(seen.stats?.stages[stage]?.per_second)}`).join(", ");
-    fill(summary, `Now, a second: ${last}. ${plural(past.times.length, "look")} since this page was opened.`);
+    fill(summary, `Now, a second: ${last}. The chart holds the last ${seconds((past.times.at(-1) - past.times[0]) / 1000)}.`);
   }
 
   const stop = again(async () => {

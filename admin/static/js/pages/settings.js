@@ -1,12 +1,12 @@
 // Settings: what is set, and where it came from.
 
 import { askIfThere } from "../api.js";
-import { badge, command, element, fill, section, table } from "../dom.js";
+import { badge, command, element, fill, section, table, words } from "../dom.js";
 
 const shown = (one) => one.value || "–";
 
 const COLUMNS = [
-  { name: "Setting", value: (one) => element("code", {}, one.name) },
+  { name: "Setting", value: (one) => element("code", {}, words(one.name)), class: "words" },
   { name: "Value", value: shown, class: "wide mono" },
   { name: "From", value: (one) => one.origin, class: "nowrap" },
   { name: "Meaning", value: (one) => one.description, class: "wide desk" },

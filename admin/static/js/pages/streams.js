@@ -3,13 +3,12 @@
 import { ask } from "../api.js";
 import { badge, command, element, fill, section, table } from "../dom.js";
 import { bytes, number, seconds } from "../format.js";
+import { howLate } from "../pipeline.js";
 import { again } from "../poll.js";
 
 const EVERY_MS = 3000;
-const WARN_S = 10;
-const BAD_S = 60;
 
-const lateness = (late) => badge(late > BAD_S ? "bad" : late > WARN_S ? "warn" : "good", seconds(late));
+const lateness = (late) => badge(howLate(late), seconds(late));
 
 /** When an entry with this id came. */
 const timeOf = (id) => (id ? new Date(Number(id.split("-")[0])).toLocaleString("sv") : "–");
@@ -50,10 +49,9 @@ export function show(place) {
       const groups = streams.flatMap((stream) => stream.groups.map((group) => ({ stream, group })));
       const consumers = groups.flatMap((one) => one.group.consumers.map((consumer) => ({ ...one, consumer })));
       const now = JSON.stringify(streams);
-      if (now === drawn) return;
-      drawn = now;
       // What a person looks at, scrolled or focused, is left alone.
-      if (body.contains(document.activeElement)) return;
+      if (now === drawn || body.contains(document.activeElement)) return;
+      drawn = now;
       fill(
         body,
         section("Streams", table("XINFO STREAM", STREAMS, streams, "There is no stream yet.")),

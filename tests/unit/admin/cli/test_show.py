@@ -32,8 +32,9 @@ def test_numbers_for_people():
     assert show.number(1234567) == "1,234,567"
     assert show.number(0.25, " s") == "0.2 s"
     assert show.number(None) == "n/a"
-    assert show.megabytes(3 * 2**20) == "3.0 MB"
-    assert show.megabytes(None) == "n/a"
+    assert show.memory(3 * 2**20) == "3.0 MB"
+    assert show.memory(1536) == "1.5 kB"
+    assert show.memory(None) == "n/a"
 
 
 def test_json_is_json(capsys):
