@@ -26,7 +26,7 @@ MAX_BODY_BYTES: Final = 1_048_576
 STRANGER_BYTES: Final = 4096
 """Largest body of a request without token and session; a login fits into it."""
 
-HELD_BYTES: Final = 2 * MAX_BODY_BYTES
+HELD_BYTES: Final = MAX_BODY_BYTES + 262_144
 """Bytes of all bodies at once; read as JSON they take some twenty times as much."""
 
 PART_BYTES: Final = 32_768
