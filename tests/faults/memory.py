@@ -7,9 +7,10 @@ from common.errors import BusUnavailable
 
 
 @asynccontextmanager
-async def limited(pipeline, mb=40):
-    """Redis may take no more memory than this."""
-    await pipeline.bus.command("CONFIG", "SET", "maxmemory", f"{mb}mb")
+async def limited(pipeline, least_mb=40):
+    """Redis may take no more memory than this, or than twice of what it takes."""
+    used = int((await pipeline.bus.command("INFO", "memory"))["used_memory"])
+    await pipeline.bus.command("CONFIG", "SET", "maxmemory", max(least_mb * 2**20, 2 * used))
     try:
         yield
     finally:

@@ -269,9 +269,9 @@ async def overlap(pipeline):
 HOUR = 3600
 
 
-@fault("F52", "every worker's clock jumps an hour ahead, then two back, then to 1970", HISTORY)
+@fault("F52", "every worker's clock jumps an hour ahead, then to 1970", HISTORY)
 async def clock_jumps(pipeline):
-    for off_s in (HOUR, -HOUR, -int(time.time()) + HOUR):
+    for off_s in (HOUR, -int(time.time()) + HOUR):
         pipeline.clock.write_text(str(off_s))
         await pipeline.lives(0.3, 0.6)
         said = pipeline.hears("ingest")

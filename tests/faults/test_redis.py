@@ -101,15 +101,24 @@ async def fills_up(pipeline):
 
         await until(store_has_some, 20, "store to hold what it cannot write")
         pipeline.links["enrich"].hold()
-        await filled(pipeline, 0.5)
         await pipeline.home("set_rate", rate=1500)
-        await until(lambda: ingest("events wait in the spool"), 30, "ingest to stop")
+
+        async def ingest_stops():
+            await filled(pipeline, 0.5)  # what is kept for inspection only goes meanwhile
+            return ingest("events wait in the spool")
+
+        await until(ingest_stops, 30, "ingest to stop")
         assert not enrich("waiting for room"), "enrich stopped before ingest"
         assert await share_of_memory(bus) < 0.80
         await pipeline.home("set_rate", rate=pipeline.setup.rate)
         await filled(pipeline, 0.85)
         pipeline.links["enrich"].let_go()
-        await until(lambda: enrich("waiting for room"), 30, "enrich to stop")
+
+        async def enrich_stops():
+            await filled(pipeline, 0.85)
+            return enrich("waiting for room")
+
+        await until(enrich_stops, 30, "enrich to stop")
         await filled(pipeline, 2.0)
         captured = (await pipeline.ledger()).captured
         await pipeline.lives(0.5, 1.0)
