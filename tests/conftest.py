@@ -1,11 +1,13 @@
 """What every test may ask for."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.fakes.children import children
 from tests.fakes.redis_server import RedisServer
@@ -30,6 +32,18 @@ def redis_url(redis_server: RedisServer) -> str:
     """URL of a Redis that holds nothing."""
     assert redis_server.ask("FLUSHALL") == "+OK"
     return redis_server.url
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Logging belongs to the process: a test that starts it gives it back as it was."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-import structlog
 
 import common.logs
 from common.config import SinkSettings, WorkerSettings
@@ -18,16 +17,8 @@ class Settings(WorkerSettings, SinkSettings):
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_before(monkeypatch):
-    """Logging belongs to the process: give it back as it was."""
-    root = logging.getLogger()
-    before = (root.level, root.handlers[:])
+def _nothing_is_secret_yet(monkeypatch):
     monkeypatch.setattr(common.logs, "_redaction", Redaction())
-    yield
-    root.handlers[:] = before[1]
-    root.setLevel(before[0])
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
 
 
 def as_json(capsys):
