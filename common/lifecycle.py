@@ -15,7 +15,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from common.backoff import delays
 from common.config import WorkerSettings
 from common.errors import FatalError, InvalidSetting, PoisonError, TransientError
-from common.heap import keep_heap
 from common.logs import OncePerMinute, logger, start_logging
 from common.look_up import Loop
 
@@ -47,7 +46,6 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     A FatalError becomes one sentence; what nobody foresaw, a traceback.
     """
     start_logging()
-    keep_heap()
     gc.freeze()  # what the imports made stays: no collection need look at it again
     gc.set_threshold(COLLECT_AFTER, 20, 20)
     try:

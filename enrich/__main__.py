@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from common.bus import ENRICH, Consumer, Keys, Room, connect, keep_trimmed
+from common.heap import keep_heap
 from common.heartbeat import Heartbeat
 from common.lifecycle import run_worker
 from common.slot import slot
@@ -24,6 +25,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
         FatalError: When a person must act.
         Stopped: When `stop` was set while Redis was away; nothing is lost.
     """
+    keep_heap()
     keys = Keys(settings.bus_prefix)
     with slot(ENRICH, settings.worker_name, settings.redis_url, settings.bus_prefix) as name:
         async with connect(settings.redis_url, keys) as bus, asyncio.TaskGroup() as tasks:

@@ -7,6 +7,7 @@ from functools import partial
 
 from common.bus import INGEST, Keys, connect
 from common.errors import AuthenticationFailed
+from common.heap import keep_heap
 from common.heartbeat import Heartbeat
 from common.lifecycle import patiently, run_worker
 from common.slot import slot
@@ -34,6 +35,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
         FatalError: When a person must act.
         Stopped: When `stop` was set while something was away; nothing is lost.
     """
+    keep_heap()
     keys = Keys(settings.bus_prefix)
     passes = _filter_of(settings)
     refusal = Refusal(settings.ingest_spool_path, settings.ha_access_token.get_secret_value())

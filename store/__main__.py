@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from common.bus import STORE, Consumer, Keys, connect, keep_trimmed
+from common.heap import keep_heap
 from common.heartbeat import Heartbeat
 from common.ledger import keep_balanced
 from common.lifecycle import patiently, run_worker
@@ -23,6 +24,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
         FatalError: When a person must act.
         Stopped: When `stop` was set while something was away; nothing is lost.
     """
+    keep_heap()
     keys = Keys(settings.bus_prefix)
     with slot(STORE, settings.worker_name, settings.redis_url, settings.bus_prefix) as name:
         async with (
