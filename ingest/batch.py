@@ -73,10 +73,7 @@ def unpacked(batch: Batch) -> list[Row]:
     """
     last, ms, events, letters, _ = batch
     decoded = events_in(events)
-    try:
-        of = _decode_letters(_opened(letters)) if letters else {}
-    except (UnicodeDecodeError, TypeError) as error:
-        raise msgspec.DecodeError(str(error)) from error
+    of = _decode_letters(_opened(letters)) if letters else {}
     return [
         Row(seq, ms, event, of.get(seq, _NO_LETTER))
         for seq, event in enumerate(decoded, last - len(decoded) + 1)
@@ -89,10 +86,7 @@ def events_in(events: bytes) -> list[Event]:
     Raises:
         msgspec.MsgspecError: When it is not what `packed` made.
     """
-    try:
-        return _decode_events(_opened(events))
-    except (UnicodeDecodeError, TypeError) as error:  # TypeError: no bytes at all
-        raise msgspec.DecodeError(str(error)) from error
+    return _decode_events(_opened(events))
 
 
 def _sealed(content: bytes) -> bytes:
@@ -100,8 +94,10 @@ def _sealed(content: bytes) -> bytes:
     return _SEAL + crc32(content).to_bytes(4, "little") + content
 
 
-def _opened(sealed: bytes) -> bytes:
+def _opened(sealed: object) -> bytes:
     """What was sealed; what an older habus wrote has no seal, and is taken as it is."""
+    if not isinstance(sealed, bytes):
+        raise msgspec.DecodeError("no bytes stand where they should")
     if not sealed.startswith(_SEAL):
         return sealed
     content = sealed[_CHECKED_FROM:]

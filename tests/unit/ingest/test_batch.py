@@ -45,9 +45,22 @@ def test_what_an_older_habus_wrote_is_read():
     assert (row.event, len(row.letter)) == (event(7), len(letter_row(7).letter))
 
 
-@pytest.mark.parametrize("letters", [b"\x81\x01\x91\xa1\xff", b"\x81\xa1a\x90", b"\xc1"])
+NO_TEXT = b"\xa1\xff"
+"""A text of MessagePack that is no UTF-8."""
+
+
+@pytest.mark.parametrize(
+    "letters", [b"\x81\x01\x91" + NO_TEXT, b"\x81\xa1a\x90", b"\xc1", 7, "text"]
+)
 def test_letters_that_cannot_be_read_are_damage(letters):
     """Whatever stands where the letters should be, there is one kind of error."""
     last, ms, events, _, newest = packed([Row(1, START_MS, event(1), [])], "")
     with pytest.raises(msgspec.MsgspecError):
         unpacked((last, ms, events, letters, newest))
+
+
+@pytest.mark.parametrize("events", [b"\x91\x97" + 7 * NO_TEXT, b"\x91\x90", b"\xc1", 7, None])
+def test_events_that_cannot_be_read_are_damage(events):
+    """Whatever stands where the events should be, there is one kind of error."""
+    with pytest.raises(msgspec.MsgspecError):
+        events_in(events)
