@@ -11,8 +11,8 @@ from common.bus.entry import Field
 from common.event import Event
 
 Batch = tuple[int, int, bytes, bytes | None, str | None]
-"""Number of the last row; first part of all their entry ids; events; number → dead letter; newest
-time of any event up to there, None in a file of an older habus."""
+"""Number of the last row; first part of all their entry ids; events; number → dead letter; how far
+it reaches (see `ingest.known`), None in a file of an older habus."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each would cost twice
@@ -20,9 +20,9 @@ CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each woul
     ms INTEGER NOT NULL,      -- first part of their entry ids, before the number; never falls
     events BLOB NOT NULL,     -- sealed MessagePack: list of events
     letters BLOB,             -- the same: number → dead letter of what cannot be read
-    newest TEXT               -- newest time of any event up to here; never falls
+    reach TEXT                -- newest time up to here that stands in no `once`; never falls
 );
-CREATE TABLE IF NOT EXISTS once ( -- of each event in a batch whose time was not the newest
+CREATE TABLE IF NOT EXISTS once ( -- of each event that came late, or with many others
     time TEXT,
     id TEXT,
     PRIMARY KEY (time, id)
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WIT
 KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)"
 """Puts a batch into the file."""
 
-WIDEN: Final = "ALTER TABLE batch ADD COLUMN newest TEXT"
+WIDEN: Final = "ALTER TABLE batch ADD COLUMN reach TEXT"
 """Makes the file of an older habus one of ours; all its events stand in `once`."""
 
 _SEAL: Final = b"\xc1"
@@ -51,18 +51,11 @@ _decode_letters = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
 _NO_LETTER: Final[list[Field]] = []
 
 
-def packed(rows: Sequence[Row], newest: str) -> Batch:
-    """Pack rows that follow each other and have one time; at least one.
-
-    Args:
-        rows: In order.
-        newest: Newest time of any event before them.
-    """
+def packed(rows: Sequence[Row], reach: str) -> Batch:
+    """Pack rows that follow each other and have one time; at least one."""
     letters = {row.seq: row.letter for row in rows if row.letter}
-    events = [row.event for row in rows]
-    newest = max(newest, *[event.time for event in events])
-    sealed = _sealed(_encode(letters)) if letters else None
-    return rows[-1].seq, rows[-1].ms, _sealed(_encode(events)), sealed, newest
+    events = _sealed(_encode([row.event for row in rows]))
+    return rows[-1].seq, rows[-1].ms, events, _sealed(_encode(letters)) if letters else None, reach
 
 
 def unpacked(batch: Batch) -> list[Row]:

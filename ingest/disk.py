@@ -76,7 +76,7 @@ class Disk:
             self.writer = _open(self._path)
             self.reader = _open(self._path)
             self.writer.executescript(SCHEMA)
-            if "newest" not in [row[1] for row in self.writer.execute("PRAGMA table_info(batch)")]:
+            if "reach" not in [row[1] for row in self.writer.execute("PRAGMA table_info(batch)")]:
                 self.writer.execute(WIDEN)
         self._is_open = True
 

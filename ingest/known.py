@@ -35,8 +35,8 @@ def late_ones(keys: Iterable[Key], newest: str) -> list[Key]:
 def standing(ask: Ask, keys: Iterable[Key]) -> set[Key]:
     """Return which of the keys stand in the file.
 
-    Late ones stand in table `once`. One that came in order stands in the first batch that
-    reaches its time: the `newest` of a batch is the newest time up to there, so it never falls.
+    Those that came late, or with many others, stand in table `once`. Any other stands in the
+    first batch that reaches its time: a reach never falls, and such a batch has few events.
 
     Raises:
         msgspec.MsgspecError: When a batch is not what was written.
@@ -62,15 +62,15 @@ def _first_reaching(ask: Ask, time: str, after: int) -> tuple[int, str, set[Key]
     [(top,)] = ask("SELECT coalesce(max(last), 0) FROM batch")
     found, below, middle = 0, after, after
     while below < top:  # the next batch is tried first: who asks for many, asks in order
-        [(last, newest)] = ask(
-            "SELECT last, newest FROM batch WHERE last > ? ORDER BY last LIMIT 1", middle
+        [(last, reached)] = ask(
+            "SELECT last, reach FROM batch WHERE last > ? ORDER BY last LIMIT 1", middle
         )
         if last > top:
             top = middle
-        elif (newest or "") < time:
+        elif (reached or "") < time:
             below = last
         else:
-            found, reach, top = last, newest, middle
+            found, reach, top = last, reached, middle
         middle = (below + top) // 2
     if not found:
         return after, time, set()

@@ -40,7 +40,7 @@ def save(aside: Path, path: Path) -> int:
     Raises:
         sqlite3.Error: When the new file cannot be written.
     """
-    saved, newest = 0, ""
+    saved = 0
     with (
         closing(sqlite3.connect(aside, isolation_level=None)) as old,
         closing(sqlite3.connect(path, isolation_level=None)) as new,
@@ -53,11 +53,9 @@ def save(aside: Path, path: Path) -> int:
         for batch in _batches(old):
             try:
                 rows = unpacked(batch)
-                kept = packed(rows, newest)
             except (msgspec.MsgspecError, TypeError, ValueError):
                 continue
-            newest = kept[-1] or newest
-            new.execute(KEEP, kept)
+            new.execute(KEEP, packed(rows, ""))  # all their keys stand in `once`
             keys = [(row.event.time, row.event.id) for row in rows]
             new.executemany("INSERT OR IGNORE INTO once VALUES (?, ?)", keys)
             saved += len(rows)

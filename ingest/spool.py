@@ -41,6 +41,9 @@ READ_AT_ONCE_BYTES: Final = 8 * 2**20
 IN_ONE_BATCH: Final = 500
 """Most events in one row of the file: it is read as a whole."""
 
+FEW: Final = 16
+"""Most events that came together of which those in order need no key of their own."""
+
 OVERLAP_MS: Final = 120_000
 """Milliseconds before a span whose rows stay until it is filled: history gives them again."""
 
@@ -82,7 +85,7 @@ class Spool:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self.sent = 0
-        self._last_seq, self._last_ms, self._newest = self._last()
+        self._last_seq, self._last_ms, self._reach, self._newest = self._last()
         facts: dict[str, str] = dict(disk.ask("SELECT name, value FROM fact"))
         self._facts = facts
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
@@ -155,6 +158,7 @@ class Spool:
         if rows:
             self._last_seq, self._last_ms = rows[-1].seq, rows[-1].ms
             self._newest = max(self._newest, *[row.event.time for row in rows])
+            self._reach = self._newest if len(rows) <= FEW else self._reach
             self._fresh.extend(rows)
             self._fresh_bytes += sum([len(row.event.data) for row in rows])
             if len(self._fresh) > IN_MEMORY or self._fresh_bytes > IN_MEMORY_BYTES:
@@ -168,10 +172,11 @@ class Spool:
         Of a commit that failed at its fsync all may stand once the file is opened anew. What it
         was to add is added again, and would be dropped as known without ever being sent.
         """
-        last, ms, newest = self._last()
+        last, ms, reach, newest = self._last()
         adopted = max(0, last - self._last_seq)
         if adopted:
-            self._last_seq, self._last_ms, self._newest = last, max(ms, self._last_ms), newest
+            self._last_seq, self._last_ms = last, max(ms, self._last_ms)
+            self._reach, self._newest = reach, newest
             self._forget()
         return adopted
 
@@ -250,6 +255,8 @@ class Spool:
             for batch in found:
                 if batch[0] <= last:
                     raise SpoolDamaged("the spool is damaged: its batches are not in order")
+                if rows and len(rows) + batch[0] - last > limit:
+                    break  # the next call takes it whole: a batch is unpacked once
                 last = batch[0]
                 rows += (row for row in unpacked(batch) if row.seq > seq)
                 size += len(batch[2])
@@ -287,7 +294,7 @@ class Spool:
     async def _begin_anew(self, error: Exception) -> None:
         await self._disk.begin_anew(error)
         self._facts[HELD] = IN_DOUBT
-        last, ms, newest = self._last()
+        last, ms, reach, _ = self._last()
         async with self._disk.transaction() as writer:
             for name in ("filtered", "duplicates"):
                 writer.execute(_NOTE, (name, str(getattr(self.tally, name))))
@@ -295,9 +302,8 @@ class Spool:
                 writer.execute(_NOTE, (name, value))
             for row in self._fresh:  # what is only in memory now
                 if row.seq > last:
-                    writer.execute(KEEP, packed([row], newest))
+                    writer.execute(KEEP, packed([row], reach))
                     writer.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", key_of(row.event))
-                    newest = max(newest, row.event.time)
         self._last_ms = max(self._last_ms, ms)
         self.tally = replace(self.tally, complete_until=self._complete_until())
         self._adopted()
@@ -331,12 +337,12 @@ class Spool:
         """What was done about the last damage of the file; None where there was none."""
         return self._disk.damage
 
-    def _last(self) -> tuple[int, int, str]:
-        """Number and time of the last row, and the newest time of any event."""
-        last = self._disk.ask("SELECT last, ms, newest FROM batch ORDER BY last DESC LIMIT 1")
-        [(late,)] = self._disk.ask("SELECT max(time) FROM once")
-        seq, ms, newest = last[0] if last else (0, 0, None)
-        return seq, ms, max(newest or "", late or "")
+    def _last(self) -> tuple[int, int, str, str]:
+        """Number and time of the last row, how far it reaches, and the newest time of any event."""
+        last = self._disk.ask("SELECT last, ms, reach FROM batch ORDER BY last DESC LIMIT 1")
+        [(newest,)] = self._disk.ask("SELECT max(time) FROM once")
+        seq, ms, reach = last[0] if last else (0, 0, None)
+        return seq, ms, reach or "", max(reach or "", newest or "")
 
     def _forget(self) -> None:
         self._fresh.clear()
@@ -403,10 +409,11 @@ class Spool:
                 kept = [row for row in unpacked(batch) if row.seq <= sent]
                 if kept:  # what was sent keeps its ids: its batch becomes two
                     rest = [row for row in unpacked(batch) if row.seq > sent]
-                    before = "SELECT newest FROM batch WHERE last < ? ORDER BY last DESC LIMIT 1"
-                    newest = (writer.execute(before, batch[:1]).fetchone() or ("",))[0] or ""
-                    first = packed(kept, newest)
-                    writer.executemany(KEEP, (first, packed(rest, first[-1] or newest)))
+                    before = "SELECT reach FROM batch WHERE last < ? ORDER BY last DESC LIMIT 1"
+                    (reach,) = writer.execute(before, batch[:1]).fetchone() or ("",)
+                    reach = max(reach or "", *[row.event.time for row in kept])
+                    most = batch[-1] or ""
+                    writer.executemany(KEEP, (packed(kept, min(reach, most)), packed(rest, most)))
                 lifted = "UPDATE batch SET ms = ? WHERE last > ? AND ms <= ?"
                 writer.execute(lifted, (ms + 1, sent, ms))
                 self._last_ms = max(self._last_ms, ms + 1)
@@ -473,16 +480,20 @@ class Spool:
         keys = [key_of(event) for event, _ in records]
         if late := late_ones(keys, self._newest):  # a snapshot, history, a double
             records, late = self._unknown(records, late)
-            self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", late)
+        # A batch of many takes long to look into: then each event has a key of its own.
+        are_many = len(records) > FEW
+        own = [key_of(event) for event, _ in records] if are_many else late
+        self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", own)
         rows = [
             Row(seq, ms, event, letter)
             for seq, (event, letter) in enumerate(records, self._last_seq + 1)
         ]
-        newest = self._newest
+        reach = self._reach
         for start in range(0, len(rows), IN_ONE_BATCH):
-            batch = packed(rows[start : start + IN_ONE_BATCH], newest)
-            newest = batch[-1] or newest
-            self._disk.writer.execute(KEEP, batch)
+            some = rows[start : start + IN_ONE_BATCH]
+            if not are_many:
+                reach = max(reach, *[row.event.time for row in some])
+            self._disk.writer.execute(KEEP, packed(some, reach))
         return rows
 
     def _unknown(self, records: list[_Record], late: list[Key]) -> tuple[list[_Record], list[Key]]:

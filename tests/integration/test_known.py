@@ -11,20 +11,18 @@ import pytest
 from common.event import BACKFILL, time_of
 from ingest import spool as spool_module
 from ingest.known import key_of, standing
-from ingest.spool import open_spool
+from ingest.spool import FEW, open_spool
 from tests.fakes.bus import START_MS, START_US, event
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch):
+@pytest.mark.parametrize("few", [0, 4, 16])
+@pytest.mark.parametrize("seed", range(10))
+async def test_what_stands_is_known_and_nothing_else(tmp_path, monkeypatch, seed, few):
+    """In whatever order and company events came: each that stands is found, and no other."""
     monkeypatch.setattr(spool_module, "IN_ONE_BATCH", 3)
-
-
-@pytest.mark.parametrize("seed", range(20))
-async def test_what_stands_is_known_and_nothing_else(tmp_path, seed):
-    """In whatever order events came: each that stands is found, also among many batches."""
+    monkeypatch.setattr(spool_module, "FEW", few)
     dice = random.Random(seed)  # noqa: S311 - a shuffle that can be repeated
     numbers = list(range(0, 300, 2))
     for _ in range(dice.choice((0, 5, 300))):  # in order, nearly so, or not at all
@@ -41,6 +39,11 @@ async def test_what_stands_is_known_and_nothing_else(tmp_path, seed):
         assert standing(spool._disk.ask, dice.sample(asked, len(asked))) == expected
         for key in dice.sample(asked, 20):
             assert standing(spool._disk.ask, [key]) == {key} & expected
+    async with open_spool(tmp_path / "spool.db") as spool:  # a restart forgets nothing
+        again = [event(n) for n in dice.sample(range(298), 100)]
+        new = [one for one in again if key_of(one) not in expected]
+        assert await spool.add(again, filtered=0, now_ms=START_MS) == len(new)
+        assert await spool.add(again, filtered=0, now_ms=START_MS) == 0
 
 
 async def test_live_events_leave_no_key_of_their_own(tmp_path):
@@ -53,6 +56,16 @@ async def test_live_events_leave_no_key_of_their_own(tmp_path):
         assert await spool.add([*live, *late], filtered=0, now_ms=START_MS) == 0
         kept = spool._disk.ask("SELECT time, id FROM once ORDER BY time")
         assert kept == [key_of(event(n)) for n in range(5, 10)]
+
+
+async def test_who_comes_with_many_others_has_a_key_of_its_own(tmp_path):
+    """To look into a batch of many takes long, so nobody need do it."""
+    many = [event(n) for n in range(FEW + 1)]
+    async with open_spool(tmp_path / "spool.db") as spool:
+        assert await spool.add(many, filtered=0, now_ms=START_MS) == len(many)
+        assert len(spool._disk.ask("SELECT * FROM once")) == len(many)
+        assert await spool.add([*many, event(99)], filtered=0, now_ms=START_MS) == 1
+        assert len(spool._disk.ask("SELECT * FROM once")) == len(many)
 
 
 async def test_two_events_of_one_time_are_two(tmp_path):
@@ -78,7 +91,7 @@ async def test_a_file_of_an_older_habus_goes_on(tmp_path):
     async with open_spool(path) as spool:
         await spool.add([event(n) for n in range(1, 9)], filtered=0, now_ms=START_MS)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("ALTER TABLE batch DROP COLUMN newest")
+        db.execute("ALTER TABLE batch DROP COLUMN reach")
         keys = [key_of(event(n)) for n in range(1, 9)]
         db.executemany("INSERT OR IGNORE INTO once VALUES (?, ?)", keys)
         db.commit()
