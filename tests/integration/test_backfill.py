@@ -414,6 +414,24 @@ async def test_what_is_committed_late_comes_with_the_second_pass(tmp_path, redis
             assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
 
 
+async def test_what_came_live_is_not_fetched_again(tmp_path, redis_url, monkeypatch):
+    """The second look at history ends soon after the first live event: the rest was heard."""
+    monkeypatch.setattr(backfill, "SETTLE_S", 3.0)
+    settings = HomeSettings(rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=0.2)
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest = Ingest(home, bus, redis_url, tmp_path)
+        await ingest.one_life()
+        async with ingest.running():
+            home.change(50)
+            begin = max(us for us, _ in ingest.happened())
+            await until(lambda: home.now_us() > begin + 2 * SECOND, what="two seconds to pass")
+            before = int(ingest.facts().get("duplicates", 0))
+            home.change(500)
+            await ingest.filled()
+            assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+            assert int(ingest.facts()["duplicates"]) - before < 400
+
+
 async def test_the_first_start_fetches_hours_before_it(tmp_path, redis_url):
     """At the very first start history is fetched as far as is set, and nothing is called a gap."""
     settings = HomeSettings(

@@ -51,8 +51,8 @@ MUTANTS = (
     Mutant(
         "what the recorder commits late is not asked for again",
         "ingest/backfill.py",
-        "for _ in range(SETTLINGS):",
-        "for _ in range(0):",
+        "for number in range(SETTLINGS):",
+        "for number in range(0):",
         (_BACKFILL + "test_what_is_committed_late_comes_with_the_second_pass",),
     ),
     Mutant(
