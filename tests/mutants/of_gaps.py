@@ -2,6 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
+_MISSING = "tests/integration/test_missing.py::"
 _BACKFILL = "tests/integration/test_backfill.py::"
 _GAP = "tests/unit/ingest/test_gap.py::"
 
@@ -25,7 +26,7 @@ MUTANTS = (
         "ingest/missing.py",
         "replace(self.span, is_first=False, promised=promised)",
         "replace(self.span, promised=promised)",
-        (_BACKFILL + "test_what_is_missed_within_the_first_backfill_is_fetched_or_told",),
+        (_MISSING + "test_a_first_span_that_is_interrupted_is_first_no_more",),
     ),
     Mutant(
         "what was missed is not fetched",
