@@ -31,9 +31,8 @@ CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last 
     entity_id TEXT PRIMARY KEY,
     time TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
-"""Tables of the spool's file."""
+"""Tables of the spool's file that tell of events; the facts are in `ingest.fact`."""
 
 KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)"
 """Puts a batch into the file."""

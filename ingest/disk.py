@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from common.errors import SpoolInUse, SpoolUnavailable
 from common.logs import logger
-from ingest.batch import SCHEMA, WIDEN
+from ingest import batch, fact
 from ingest.salvage import save, set_aside
 
 Answer = TypeVar("Answer")
@@ -75,9 +75,13 @@ class Disk:
         with translated():
             self.writer = _open(self._path)
             self.reader = _open(self._path)
-            self.writer.executescript(SCHEMA)
-            if "reach" not in [row[1] for row in self.writer.execute("PRAGMA table_info(batch)")]:
-                self.writer.execute(WIDEN)
+            self.writer.executescript(batch.SCHEMA + fact.SCHEMA)
+            if "reach" not in _columns(self.writer, "batch"):
+                self.writer.execute(batch.WIDEN)
+            if "checksum" not in _columns(self.writer, "fact"):
+                self.writer.execute(fact.WIDEN)
+                old = self.writer.execute("SELECT name, value FROM fact").fetchall()
+                self.writer.executemany(fact.NOTE, [fact.noted(*each) for each in old])
         self._is_open = True
 
     def _check(self) -> None:
@@ -336,6 +340,10 @@ def _lock(file: int, path: Path) -> None:
     except OSError as error:  # a network's file system that cannot lock
         message = f"the spool {path} cannot be locked: {error}; put INGEST_SPOOL_PATH on a disk"
         raise SpoolUnavailable(message) from error
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
 
 
 def _open(path: Path) -> sqlite3.Connection:

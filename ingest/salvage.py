@@ -9,6 +9,9 @@ from typing import Final
 
 import msgspec
 
+from common.errors import MalformedEvent
+from common.event import normal_time, time_of
+from ingest import fact
 from ingest.batch import KEEP, SCHEMA, Batch, packed, unpacked
 
 ENDINGS: Final = ("", "-wal", "-shm")
@@ -45,11 +48,12 @@ def save(aside: Path, path: Path) -> int:
         closing(sqlite3.connect(aside, isolation_level=None)) as old,
         closing(sqlite3.connect(path, isolation_level=None)) as new,
     ):
-        new.executescript(SCHEMA)
+        new.executescript(SCHEMA + fact.SCHEMA)
         new.execute("BEGIN")
-        for table in ("fact", "latest"):
-            for row in _readable(old, f"SELECT * FROM {table}"):  # noqa: S608 - names of ours
-                new.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", row)  # noqa: S608
+        facts = fact.readable_facts(_readable(old, "SELECT * FROM fact"))
+        new.executemany(fact.NOTE, [fact.noted(*each) for each in facts.items()])
+        latest = filter(_is_latest, _readable(old, "SELECT * FROM latest"))
+        new.executemany("INSERT OR IGNORE INTO latest VALUES (?, ?)", latest)
         for batch in _batches(old):
             try:
                 rows = unpacked(batch)
@@ -63,9 +67,19 @@ def save(aside: Path, path: Path) -> int:
     return saved
 
 
-def _readable(old: sqlite3.Connection, question: str) -> Iterator[tuple[str, str]]:
+def _readable(old: sqlite3.Connection, question: str) -> Iterator[tuple[object, ...]]:
     with suppress(sqlite3.DatabaseError):
         yield from old.execute(question)
+
+
+def _is_latest(row: tuple[object, ...]) -> bool:
+    """Whether the time is one, and not ahead: then no state before it would be news."""
+    now = time_of(time.time_ns() // 1000)
+    match row:
+        case (str(), str(moment)):
+            with suppress(MalformedEvent):
+                return moment == normal_time(moment) <= now
+    return False
 
 
 def _batches(old: sqlite3.Connection) -> Iterator[Batch]:

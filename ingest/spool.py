@@ -27,6 +27,7 @@ from ingest.disk import (
     to_its_end,
     translated,
 )
+from ingest.fact import NOTE, facts_in, noted
 from ingest.known import Key, key_of, late_ones, standing
 
 IN_MEMORY: Final = 15_000
@@ -53,7 +54,6 @@ DELETED_AT_ONCE: Final = 2_000
 FREED_AT_ONCE: Final = 50
 """Events deleted in one transaction while the disk is full: its log must fit into the ballast."""
 
-_NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 HELD: Final = "held"
 """Fact: the time at which `complete_until` stands still; absent where it moves on."""
 
@@ -86,13 +86,13 @@ class Spool:
         self._disk = disk
         self.sent = 0
         self._last_seq, self._last_ms, self._reach, self._newest = self._last()
-        facts: dict[str, str] = dict(disk.ask("SELECT name, value FROM fact"))
+        facts = facts_in(disk.ask("SELECT * FROM fact"))
         self._facts = facts
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
-        disk.writer.execute(_NOTE, ("identity", self.identity))
+        disk.writer.execute(NOTE, noted("identity", self.identity))
         if disk.damage is not None:  # what was not sent may be gone
             facts[HELD] = IN_DOUBT
-            disk.writer.execute(_NOTE, (HELD, IN_DOUBT))
+            disk.writer.execute(NOTE, noted(HELD, IN_DOUBT))
         self.live_until: str = max(facts.get(LIVE_UNTIL, ""), self._newest_live())
         self.tally = Tally(
             int(facts.get("filtered", 0)), int(facts.get("duplicates", 0)), self._complete_until()
@@ -152,7 +152,7 @@ class Spool:
             )
             for name in ("filtered", "duplicates"):
                 if getattr(tally, name) != getattr(self.tally, name):
-                    self._disk.writer.execute(_NOTE, (name, str(getattr(tally, name))))
+                    self._disk.writer.execute(NOTE, noted(name, str(getattr(tally, name))))
         self.tally = tally
         self.live_until = max(self.live_until, live_until)
         if rows:
@@ -218,7 +218,7 @@ class Spool:
                 if value is None:
                     writer.execute("DELETE FROM fact WHERE name = ?", (name,))
                 else:
-                    writer.execute(_NOTE, (name, value))
+                    writer.execute(NOTE, noted(name, value))
         for name, value in facts.items():
             if value is None:
                 self._facts.pop(name, None)
@@ -297,9 +297,9 @@ class Spool:
         last, ms, reach, _ = self._last()
         async with self._disk.transaction() as writer:
             for name in ("filtered", "duplicates"):
-                writer.execute(_NOTE, (name, str(getattr(self.tally, name))))
+                writer.execute(NOTE, noted(name, str(getattr(self.tally, name))))
             for name, value in (("identity", self.identity), *self._facts.items()):
-                writer.execute(_NOTE, (name, value))
+                writer.execute(NOTE, noted(name, value))
             for row in self._fresh:  # what is only in memory now
                 if row.seq > last:
                     writer.execute(KEEP, packed([row], reach))
@@ -473,7 +473,7 @@ class Spool:
         latest.pop("", None)
         writer.executemany("DELETE FROM once WHERE time = ? AND id = ?", keys)
         writer.executemany(_REMEMBER_LATEST, latest.items())
-        writer.execute(_NOTE, (LIVE_UNTIL, self.live_until))
+        writer.execute(NOTE, noted(LIVE_UNTIL, self.live_until))
         writer.execute("DELETE FROM batch WHERE last <= ?", (until,))
 
     def _insert(self, records: list[_Record], ms: int) -> list[Row]:

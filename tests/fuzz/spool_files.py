@@ -5,18 +5,22 @@ import random
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from unittest.mock import patch
 
+from common.bus import Bus
 from common.errors import PipelineError
 from ingest import disk, salvage
-from ingest.spool import open_spool
+from ingest.gap import HOUR, Gap
+from ingest.missing import Missing
+from ingest.spool import Spool, open_spool
 from tests.fakes.bus import START_MS, event, letter_row
 from tests.fuzz.report import Report
 
 PAGE: Final = 4096
 _LONGEST_S: Final = 60.0
 _EVENTS: Final = 300
+NOW: Final = START_MS * 1000
 
 
 async def tries(seed: int, count: int) -> Report:
@@ -46,6 +50,8 @@ async def _use(path: Path, report: Report) -> None:
     """Do all that ingest does with a spool."""
     try:
         async with open_spool(path) as spool:
+            missing = _missing(spool)
+            await missing.begin(NOW)
             rows = await spool.after(0, 1000)
             numbers = [row.seq for row in rows]
             assert numbers == sorted(set(numbers)), f"numbers out of order: {numbers}"
@@ -56,12 +62,19 @@ async def _use(path: Path, report: Report) -> None:
             assert await spool.add(added, filtered=1, now_ms=START_MS) <= len(added)
             await spool.trim(150, START_MS + 1, 10**12)
             await spool.after(numbers[-1] if rows else 0, 1000)
+            await missing.remember(f"sensor.{n}" for n in range(30))
+            await missing.close((), "")
     except PipelineError as error:
         report.end(type(error).__name__)
     else:
         names = {name.name.removeprefix("spool.db") for name in path.parent.iterdir()}
         is_aside = bool(names - {"", "-wal", "-shm", ".lock", ".ballast"})
         report.end("set aside, begun anew" if is_aside else "used as it is")
+
+
+def _missing(spool: Spool) -> Missing:
+    nobody_asks = cast("Bus", None)
+    return Missing(spool, nobody_asks, "home", 24)
 
 
 async def _samples(folder: Path) -> list[Path]:
@@ -75,6 +88,10 @@ async def _samples(folder: Path) -> list[Path]:
                 filtered=3,
                 now_ms=START_MS + first,
             )
+        missing = _missing(spool)
+        await missing.remember(f"sensor.{n}" for n in range(300))
+        await missing.begin(NOW)
+        await missing.close([Gap(NOW - HOUR, NOW, "not_recorded", ("sensor.1",))], "")
         await spool.trim(100, START_MS + 40, 10**12)
         shutil.copytree(whole, cut)
     return [whole, cut]

@@ -1,5 +1,8 @@
 """A spool whose file is damaged, or whose disk is full or fails."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from common.errors import SpoolUnavailable
@@ -126,6 +129,54 @@ async def test_a_batch_that_cannot_be_decoded_is_damage(path):
         spool._disk.writer.execute("UPDATE batch SET events = x'ff00' WHERE last = 7")
         assert await numbers(spool) == [n for n in range(1, 31) if n != 7]
         assert len(aside(path)) == 1
+
+
+@pytest.mark.parametrize("is_met_at_start", [True, False])
+async def test_a_fact_of_which_a_bit_flipped_is_damage(path, is_met_at_start):
+    """It alone is gone; what it said is in doubt like all that was not sent."""
+    identity = await fill(path, 1, 60)
+    async with open_spool(path) as spool:
+        await spool.note({"entities": '["sensor.kitchen"]', "gaps": "[]"})
+    content = path.read_bytes()
+    flipped = content.replace(b'["sensor.kitchen"]', b'["sensor.kitchen\x02]')
+    assert flipped != content
+    path.write_bytes(flipped)
+    if not is_met_at_start:  # another damage is met first, and what can be read is saved
+        damage(path, 30)
+        killed(path)
+    async with open_spool(path) as spool:
+        assert spool.fact("entities") is None
+        assert spool.fact("gaps") == "[]"
+        assert spool.fact(spool_module.HELD) == spool_module.IN_DOUBT
+        assert spool.identity == identity
+        assert (await numbers(spool) == list(range(1, 61))) == is_met_at_start
+    assert len(aside(path)) == 1
+
+
+async def test_a_damaged_time_hides_no_state(path):
+    """A time far ahead, by a flipped bit, would let every state to come pass for known."""
+    async with open_spool(path) as spool:
+        for n in (1, 2):
+            await spool.add([event(n)], filtered=0, now_ms=START_MS)
+        await spool.trim(1, START_MS + 1, 10**12)
+        spool._disk.writer.execute("UPDATE latest SET time = replace(time, '202', '302')")
+        await spool._begin_anew(spool_module.SpoolDamaged("by hand"))
+        state = event(3, source="snapshot")
+        assert await spool.add([state], filtered=0, now_ms=START_MS) == 1
+
+
+async def test_the_file_of_an_older_habus_goes_on(path):
+    """It had no checksums of facts, and no reach of batches."""
+    identity = await fill(path, 1, 3)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE fact DROP COLUMN checksum")
+        db.execute("ALTER TABLE batch DROP COLUMN reach")
+    for n in (4, 5):
+        async with open_spool(path) as spool:
+            assert spool.identity == identity
+            assert spool.tally.filtered == n - 1
+            await spool.add([event(n)], filtered=1, now_ms=START_MS)
+    assert not aside(path)
 
 
 async def test_a_torn_log_costs_what_was_not_committed(path, tmp_path):
