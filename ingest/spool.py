@@ -191,9 +191,9 @@ class Spool:
             SpoolUnavailable: When the disk refuses.
         """
         found: set[str] = set()
-        with translated():
+        with suppress(SpoolDamaged), translated():  # whoever sends or deletes it mends it
             for (blob,) in self._disk.reader.execute("SELECT events FROM batch ORDER BY last DESC"):
-                with suppress(msgspec.MsgspecError):  # whoever sends or deletes it mends it
+                with suppress(msgspec.MsgspecError):
                     decoded = events_in(blob)
                     found.update([event.entity_id for event in decoded])
                     events -= len(decoded)
@@ -210,7 +210,7 @@ class Spool:
         Raises:
             SpoolUnavailable: When the disk refuses; nothing changed.
         """
-        await to_its_end(self._note(facts))
+        await self.surely(lambda: self._note(facts))
 
     async def _note(self, facts: Mapping[str, str | None]) -> None:
         async with self._disk.transaction() as writer:

@@ -122,6 +122,32 @@ async def test_what_only_looks_at_the_spool_bears_a_batch_that_cannot_be_read(pa
             spool.measures()
 
 
+async def test_a_page_that_is_no_page_does_not_end_what_only_looks(path):
+    """Ingest would end of it at each start, for the file was closed in order."""
+    await fill(path, 1, 200)
+    damage(path, 60)
+    async with open_spool(path) as spool:
+        assert spool.newest_entities(1000) <= {"sensor.a"}
+        assert not aside(path)
+
+
+async def test_damage_that_a_fact_meets_is_mended(path):
+    """What is to be noted is noted in the new file."""
+    async with open_spool(path) as spool:
+        await spool.add([event(1)], filtered=0, now_ms=START_MS)
+        spool._disk.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [(root,)] = spool._disk.ask("SELECT rootpage FROM sqlite_schema WHERE name = 'fact'")
+        damage(path, root - 1)
+        for connection in (spool._disk.reader, spool._disk.writer):
+            connection.execute("PRAGMA shrink_memory")
+        await spool.note({"entities": "[]"})
+        assert spool.fact("entities") == "[]"
+        assert await numbers(spool) == [1]
+    assert len(aside(path)) == 1
+    async with open_spool(path) as spool:
+        assert spool.fact("entities") == "[]"
+
+
 async def test_a_batch_that_cannot_be_decoded_is_damage(path):
     """SQLite has no checksums: what it reads without an error may still be rubbish."""
     await fill(path, 1, 30)
