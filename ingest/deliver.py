@@ -154,14 +154,14 @@ class Delivery:
         else wrote the stream), our newest row in the stream is looked for: rows were appended
         in order, so all before it were appended too, and none after it.
         """
-        if self._spool.holds(*position):
+        if self._spool.rows.holds(*position):
             return position[1]
         sent = 0
         oldest = await self._raw.oldest()
-        numbers = self._spool.numbers_from(*oldest) if oldest else range(0)
+        numbers = self._spool.rows.numbers_from(*oldest) if oldest else range(0)
         while numbers:
             middle = (numbers.start + numbers.stop) // 2
-            row = self._spool.newest_event(range(numbers.start, middle + 1))
+            row = self._spool.rows.newest_event(range(numbers.start, middle + 1))
             if row is None:  # letters, which leave no trace in the stream
                 numbers = range(middle + 1, numbers.stop)
             elif await self._raw.holds(row):
@@ -197,7 +197,7 @@ class Delivery:
             while True:
                 rows = await self._spool.after(self._sent, APPENDED_AT_ONCE)
                 tally = self._spool.tally
-                if rows and rows[-1].seq < self._spool.last_seq:
+                if rows and rows[-1].seq < self._spool.rows.end.seq:
                     # Not before all is there: a spool that is lost would be believed complete.
                     tally = replace(tally, complete_until="")
                 if rows:

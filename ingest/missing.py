@@ -68,7 +68,7 @@ class Missing:
         self.entities: frozenset[str] = _names.decode(spool.fact(ENTITIES) or "[]")
         self.heard: set[str] = set(_names.decode(spool.fact(HEARD) or "[]"))
         self._heard_kept = len(self.heard)
-        self.heard |= spool.newest_entities(NOT_KEPT)
+        self.heard |= spool.rows.newest_entities(NOT_KEPT)
 
     async def begin(self, now: int) -> None:
         """Say that events may be missing from the newest live one on, until `close`.

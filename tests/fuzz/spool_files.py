@@ -55,8 +55,8 @@ async def _use(path: Path, report: Report) -> None:
             rows = await spool.after(0, 1000)
             numbers = [row.seq for row in rows]
             assert numbers == sorted(set(numbers)), f"numbers out of order: {numbers}"
-            if not spool.holds(START_MS, 5):
-                spool.newest_event(spool.numbers_from(START_MS, 5))
+            if not spool.rows.holds(START_MS, 5):
+                spool.rows.newest_event(spool.rows.numbers_from(START_MS, 5))
             await spool.lift(numbers[0] if numbers else 0, (START_MS + 1, 5))
             added = [event(n) for n in range(10_000, 10_010)]
             assert await spool.add(added, filtered=1, now_ms=START_MS) <= len(added)

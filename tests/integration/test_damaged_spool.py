@@ -7,6 +7,8 @@ import pytest
 
 from common.errors import SpoolUnavailable
 from ingest import disk as disk_module
+from ingest import fresh as fresh_module
+from ingest import rows as rows_module
 from ingest import spool as spool_module
 from ingest.spool import open_spool
 from tests.fakes.bus import START_MS, event
@@ -108,7 +110,7 @@ async def test_what_only_the_memory_has_is_saved_too(path):
         for n in range(1, 50):
             await spool.add([event(n, data=BIG)], filtered=0, now_ms=START_MS)
         await spool._begin_anew(spool_module.SpoolDamaged("by hand"))
-        spool._forget()
+        spool._fresh.forget()
         assert await numbers(spool) == list(range(1, 50))
 
 
@@ -117,7 +119,7 @@ async def test_what_only_looks_at_the_spool_bears_a_batch_that_cannot_be_read(pa
     await fill(path, 1, 3)
     async with open_spool(path) as spool:
         spool._disk.writer.execute("UPDATE batch SET events = x'c1' WHERE last = 1")
-        assert spool.newest_entities(100) == {"sensor.a"}
+        assert spool.rows.newest_entities(100) == {"sensor.a"}
         with pytest.raises(SpoolUnavailable):
             spool.measures()
 
@@ -127,7 +129,7 @@ async def test_a_page_that_is_no_page_does_not_end_what_only_looks(path):
     await fill(path, 1, 200)
     damage(path, 60)
     async with open_spool(path) as spool:
-        assert spool.newest_entities(1000) <= {"sensor.a"}
+        assert spool.rows.newest_entities(1000) <= {"sensor.a"}
         assert not aside(path)
 
 
@@ -235,7 +237,7 @@ async def test_a_full_disk_gives_up_what_was_sent(path):
         spool._disk.writer.execute(f"PRAGMA max_page_count = {pages}")
         for n in range(41, 65):
             await spool.add([event(n, data=BIG)], filtered=0, now_ms=START_MS)
-        spool._forget()
+        spool._fresh.forget()
         assert await numbers(spool) == list(range(31, 65))
         with pytest.raises(SpoolUnavailable, match="free space"):
             await spool.add([event(n, data=BIG) for n in range(65, 99)], filtered=0, now_ms=0)
@@ -261,13 +263,14 @@ async def test_the_ballast_comes_back_when_there_is_room(path, monkeypatch):
 
 async def test_memory_is_bounded_in_bytes(path, monkeypatch):
     """Large events that wait are read from the disk, and few at once."""
-    monkeypatch.setattr(spool_module, "IN_MEMORY_BYTES", 100_000)
-    monkeypatch.setattr(spool_module, "READ_AT_ONCE_BYTES", 20_000)
+    monkeypatch.setattr(fresh_module, "IN_MEMORY_BYTES", 100_000)
+    monkeypatch.setattr(rows_module, "READ_AT_ONCE_BYTES", 20_000)
     async with open_spool(path) as spool:
         for n in range(1, 101):
             await spool.add([event(n, data=BIG)], filtered=0, now_ms=START_MS)
-            assert spool._fresh_bytes == sum(len(row.event.data) for row in spool._fresh)
-            assert spool._fresh_bytes <= 100_000
+            fresh = spool._fresh
+            assert fresh.size_bytes == sum(len(row.event.data) for row in fresh.all())
+            assert fresh.size_bytes <= 100_000
         rows = await spool.after(0, 500)
         assert len(rows) < 10
         assert await numbers(spool) == list(range(1, 101))

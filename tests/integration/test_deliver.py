@@ -14,7 +14,7 @@ from common.heartbeat import Heartbeat, read_pulses
 from common.ledger import read_ledger
 from common.lifecycle import Stopped
 from ingest import deliver as deliver_module
-from ingest import spool as spool_module
+from ingest import fresh as fresh_module
 from ingest.deliver import Delivery
 from ingest.spool import open_spool
 from tests.fakes.bus import START_MS, append, event, field_values, letter_row
@@ -375,7 +375,7 @@ async def test_old_rows_of_the_spool_are_let_go(spool, bus):
 
 async def test_nothing_counts_as_sent_before_redis_has_it(spool, bus, monkeypatch):
     """What Redis refused to take stays in the spool, however old, and is sent later."""
-    monkeypatch.setattr(spool_module, "IN_MEMORY", 0)
+    monkeypatch.setattr(fresh_module, "IN_MEMORY", 0)
     heartbeat = Heartbeat(bus, INGEST, "me")
     work = Delivery(spool, bus, heartbeat)
     stop = asyncio.Event()

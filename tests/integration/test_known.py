@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from common.event import BACKFILL, time_of
-from ingest import spool as spool_module
+from ingest import rows as rows_module
 from ingest.known import key_of, standing
-from ingest.spool import FEW, open_spool
+from ingest.rows import FEW
+from ingest.spool import open_spool
 from tests.fakes.bus import START_MS, START_US, event
 
 pytestmark = pytest.mark.integration
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.integration
 @pytest.mark.parametrize("seed", range(10))
 async def test_what_stands_is_known_and_nothing_else(tmp_path, monkeypatch, seed, few):
     """In whatever order and company events came: each that stands is found, and no other."""
-    monkeypatch.setattr(spool_module, "IN_ONE_BATCH", 3)
-    monkeypatch.setattr(spool_module, "FEW", few)
+    monkeypatch.setattr(rows_module, "IN_ONE_BATCH", 3)
+    monkeypatch.setattr(rows_module, "FEW", few)
     dice = random.Random(seed)  # noqa: S311 - a shuffle that can be repeated
     numbers = list(range(0, 300, 2))
     for _ in range(dice.choice((0, 5, 300))):  # in order, nearly so, or not at all

@@ -23,6 +23,8 @@ from hypothesis.stateful import (
 from common.bus import Tally
 from common.errors import SpoolInUse, SpoolUnavailable
 from common.event import BACKFILL, LIVE, SNAPSHOT
+from ingest import fresh as fresh_module
+from ingest import rows as rows_module
 from ingest import spool as spool_module
 from ingest.batch import unpacked
 from ingest.known import key_of, late_ones
@@ -199,7 +201,7 @@ async def test_a_snapshot_brings_only_news(spool):
 
 async def test_only_sent_rows_are_deleted(spool, monkeypatch):
     """However old or large: what was not sent stays, and so does the last batch."""
-    monkeypatch.setattr(spool_module, "IN_ONE_BATCH", 3)
+    monkeypatch.setattr(rows_module, "IN_ONE_BATCH", 3)
     await add(spool, *range(1, 11))
     assert await spool.trim(0, START_MS + 1, NEVER) == 0
     assert await spool.trim(7, START_MS + 1, NEVER) == 6
@@ -215,7 +217,7 @@ async def test_only_sent_rows_are_deleted(spool, monkeypatch):
 async def test_young_rows_stay_until_the_file_is_too_large(spool, monkeypatch):
     """Rows within the retention go only when the file is larger than it may be: oldest first."""
     monkeypatch.setattr(spool_module, "DELETED_AT_ONCE", 3)
-    monkeypatch.setattr(spool_module, "IN_ONE_BATCH", 2)
+    monkeypatch.setattr(rows_module, "IN_ONE_BATCH", 2)
     await spool.add(
         [event(n, data=b'"' + b"x" * 20_000 + b'"') for n in range(1, 21)],
         filtered=0,
@@ -236,7 +238,7 @@ async def test_an_empty_spool_has_nothing_to_delete(spool):
 
 async def test_rows_beyond_the_memory_come_from_the_disk(path, monkeypatch):
     """A sender that lags behind gets every row all the same, in order."""
-    monkeypatch.setattr(spool_module, "IN_MEMORY", 5)
+    monkeypatch.setattr(fresh_module, "IN_MEMORY", 5)
     async with open_spool(path) as spool:
         for start in range(1, 31, 3):
             await add(spool, start, start + 1, start + 2)
@@ -264,16 +266,16 @@ async def test_rows_are_known_by_their_entry_id(spool):
     """A row is found by time and number; ids between rows give the number that follows."""
     await add(spool, 1, 2, 3)
     await add(spool, 4, now_ms=START_MS + 9)
-    assert spool.holds(START_MS, 2)
-    assert not spool.holds(START_MS + 1, 2)
-    assert not spool.holds(0, 0)
+    assert spool.rows.holds(START_MS, 2)
+    assert not spool.rows.holds(START_MS + 1, 2)
+    assert not spool.rows.holds(0, 0)
     for entry_id, numbers in {
         (0, 0): range(1, 5),
         (START_MS, 2): range(2, 5),
         (START_MS + 1, 0): range(4, 5),
         (START_MS + 9, 5): range(5, 5),
     }.items():
-        assert spool.numbers_from(*entry_id) == numbers
+        assert spool.rows.numbers_from(*entry_id) == numbers
 
 
 async def test_the_newest_event_among_numbers_is_no_letter(spool):
@@ -282,9 +284,9 @@ async def test_the_newest_event_among_numbers_is_no_letter(spool):
     await add(spool, 1, 2)
     await spool.add([], [(unreadable.event, unreadable.letter)], filtered=0, now_ms=START_MS)
     rows = await spool.after(0, 9)
-    assert spool.newest_event(range(1, 4)) == rows[1]
-    assert spool.newest_event(range(1, 2)) == rows[0]
-    assert spool.newest_event(range(3, 4)) is None
+    assert spool.rows.newest_event(range(1, 4)) == rows[1]
+    assert spool.rows.newest_event(range(1, 2)) == rows[0]
+    assert spool.rows.newest_event(range(3, 4)) is None
 
 
 async def test_ids_that_are_above_a_position_stay(spool):
@@ -536,7 +538,7 @@ class SpoolMachine(RuleBasedStateMachine):
                 new.append(e)
         keys = [key_of(e) for e in new]
         newest = max((e.time for _, _, e in self.rows), default="")
-        self.own |= set(keys if len(new) > spool_module.FEW else late_ones(keys, newest))
+        self.own |= set(keys if len(new) > rows_module.FEW else late_ones(keys, newest))
         count = self.run(self.spool.add(offered, filtered=filtered, now_ms=START_MS + clock))
         assert count == len(new)
         self.filtered += filtered
@@ -623,7 +625,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 def test_a_spool_keeps_its_promise_in_any_order(tmp_path, monkeypatch):
     """Whatever is added, read, trimmed, followed and reopened: dense, growing, each once."""
-    monkeypatch.setattr(spool_module, "FEW", 2)
+    monkeypatch.setattr(rows_module, "FEW", 2)
     SpoolMachine.folder = tmp_path
     run_state_machine_as_test(
         SpoolMachine,

@@ -232,7 +232,7 @@ class SpoolAndStream(RuleBasedStateMachine):
     def ingest_crashes(self, _by):
         """What was not committed is gone, and nothing else."""
         self.spool._disk.writer.execute("BEGIN IMMEDIATE")
-        self.spool._insert([(event(self.n + 500_000), [])], self.now)
+        self.spool.rows.insert([(event(self.n + 500_000), [])], self.now)
         copy = self.copied(self.path)
         self.spool._disk.writer.execute("ROLLBACK")
         self.run(self.stack.aclose())

@@ -10,9 +10,9 @@ _PROTOCOL = "tests/unit/ingest/test_protocol.py::"
 MUTANTS = (
     Mutant(
         "rows of the spool go before they stand in the stream",
-        "ingest/spool.py",
-        "limit = min(limit, sent, self._last_seq - 1)",
-        "limit = min(limit, self._last_seq - 1)",
+        "ingest/rows.py",
+        "limit = min(limit, sent, self.end.seq - 1)",
+        "limit = min(limit, self.end.seq - 1)",
         (_SPOOL + "test_only_sent_rows_are_deleted",),
     ),
     Mutant(
@@ -33,15 +33,15 @@ MUTANTS = (
     ),
     Mutant(
         "what comes twice stands twice",
-        "ingest/spool.py",
-        "late_ones(keys, self._newest)",
+        "ingest/rows.py",
+        "late_ones(keys, self.end.newest)",
         'late_ones(keys, "")',
         (_SPOOL + "test_what_comes_twice_stands_once",),
     ),
     Mutant(
         "what stands of a commit that failed is not known",
         "ingest/spool.py",
-        "            adopted = self._adopted()\n",
+        "            adopted = self._adopt()\n",
         "            adopted = 0\n",
         (_SPOOL + "test_others_do_not_take_the_numbers_of_a_commit_that_stands_though_it_failed",),
     ),
@@ -54,14 +54,14 @@ MUTANTS = (
     ),
     Mutant(
         "ids follow a clock that goes back",
-        "ingest/spool.py",
-        "self._insert(records, max(now_ms, self._last_ms))",
-        "self._insert(records, now_ms)",
+        "ingest/rows.py",
+        "ms = max(now_ms, self.end.ms)",
+        "ms = now_ms",
         (_SPOOL + "test_a_clock_that_goes_back_does_not_take_ids_back",),
     ),
     Mutant(
         "an older snapshot is news",
-        "ingest/spool.py",
+        "ingest/rows.py",
         "return not latest or bool(event.time > latest[0][0])",
         "return True",
         (_SPOOL + "test_a_snapshot_brings_only_news",),
@@ -104,8 +104,8 @@ MUTANTS = (
     Mutant(
         "what the stream's position covers counts as sent",
         "ingest/deliver.py",
-        "        if self._spool.holds(*position):\n",
-        "        if self._spool._last_seq >= position[1]:\n",
+        "        if self._spool.rows.holds(*position):\n",
+        "        if self._spool.rows.end.seq >= position[1]:\n",
         (_DELIVER + "test_an_entry_of_somebody_else_hides_nothing",),
     ),
     Mutant(
