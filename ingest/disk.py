@@ -25,6 +25,9 @@ BALLAST_BYTES: Final = 4 * 2**20
 CHECKED_BYTES: Final = 256 * 2**20
 """Largest file that is read through after a kill: a slow disk takes some seconds for it."""
 
+_OF_DAMAGE: Final = ("Could not decode to UTF-8", "unsupported file format")
+"""Errors without a result code of their own that only a damaged file has."""
+
 log = logger(__name__)
 
 
@@ -303,7 +306,7 @@ def translated() -> Iterator[None]:
             raise SpoolDamaged(message) from error
         if not isinstance(error, sqlite3.OperationalError):
             raise
-        if "Could not decode to UTF-8" in str(error):
+        if any(words in str(error) for words in _OF_DAMAGE):
             message = f"the spool is damaged: {error}"
             raise SpoolDamaged(message) from error
         message = f"the spool cannot be written: {error}; free space, or check INGEST_SPOOL_PATH"

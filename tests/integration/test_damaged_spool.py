@@ -67,6 +67,15 @@ async def test_a_file_that_is_no_database_is_set_aside(path, content):
     assert kept.read_bytes() == content
 
 
+async def test_a_head_that_names_no_format_is_damage(path):
+    """SQLite has no result code of its own for it; to wait for the disk would be in vain."""
+    await fill(path, 1, 3)
+    damage(path, 0, path.read_bytes()[:44] + b"\x7f\x7f\x7f\x7f")
+    async with open_spool(path) as spool:
+        assert await spool.add([event(9)], filtered=0, now_ms=START_MS) == 1
+    assert len(aside(path)) == 1
+
+
 @pytest.mark.parametrize("page", [20, 60, 110])
 async def test_a_damaged_page_costs_what_stood_on_it(path, page):
     """Found at the start after a kill: all the rest goes on, with its numbers and its identity."""
