@@ -46,6 +46,13 @@ MUTANTS = (
         (_SPOOL + "test_others_do_not_take_the_numbers_of_a_commit_that_stands_though_it_failed",),
     ),
     Mutant(
+        "a fact is taken as it stands",
+        "ingest/fact.py",
+        "int(checksum)) if checksum == noted(name, value)[2]:",
+        "_):",
+        ("tests/integration/test_damaged_spool.py::test_a_fact_of_which_a_bit_flipped_is_damage",),
+    ),
+    Mutant(
         "what stands is looked for in the next batch only",
         "ingest/known.py",
         "            below = last\n",
