@@ -10,9 +10,9 @@ from common.bus import Row
 from common.bus.entry import Field
 from common.event import Event
 
-Batch = tuple[int, int, bytes, bytes | None, str | None]
+Batch = tuple[int, int, bytes, bytes | None, str | None, str | None]
 """Number of the last row; first part of all their entry ids; events; number → dead letter; how far
-it reaches (see `ingest.known`), None in a file of an older habus."""
+it reaches, and ids of its events (see `ingest.known`), None in a file of an older habus."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each would cost twice
@@ -20,9 +20,10 @@ CREATE TABLE IF NOT EXISTS batch ( -- events that came together; a row each woul
     ms INTEGER NOT NULL,      -- first part of their entry ids, before the number; never falls
     events BLOB NOT NULL,     -- sealed MessagePack: list of events
     letters BLOB,             -- the same: number → dead letter of what cannot be read
-    reach TEXT                -- newest time up to here that stands in no `once`; never falls
+    reach TEXT,               -- newest time up to here; never falls
+    ids TEXT                  -- of its events, a line each: faster to look into than they are
 );
-CREATE TABLE IF NOT EXISTS once ( -- of each event that came late, or with many others
+CREATE TABLE IF NOT EXISTS once ( -- of each event that came late
     time TEXT,
     id TEXT,
     PRIMARY KEY (time, id)
@@ -34,11 +35,14 @@ CREATE TABLE IF NOT EXISTS latest ( -- of deleted events: when each entity last 
 """
 """Tables of the spool's file that tell of events; the facts are in `ingest.fact`."""
 
-KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)"
+KEEP: Final = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?, ?)"
 """Puts a batch into the file."""
 
-WIDEN: Final = "ALTER TABLE batch ADD COLUMN reach TEXT"
-"""Makes the file of an older habus one of ours; all its events stand in `once`."""
+WIDEN: Final = {
+    "reach": "ALTER TABLE batch ADD COLUMN reach TEXT",
+    "ids": "ALTER TABLE batch ADD COLUMN ids TEXT",
+}
+"""Column that the file of an older habus may lack → makes it one of ours; in their order."""
 
 _SEAL: Final = b"\xc1"
 """Begins what has a checksum: a byte that no MessagePack begins with."""
@@ -53,8 +57,15 @@ _NO_LETTER: Final[list[Field]] = []
 def packed(rows: Sequence[Row], reach: str) -> Batch:
     """Pack rows that follow each other and have one time; at least one."""
     letters = {row.seq: row.letter for row in rows if row.letter}
-    events = _sealed(_encode([row.event for row in rows]))
-    return rows[-1].seq, rows[-1].ms, events, _sealed(_encode(letters)) if letters else None, reach
+    events = [row.event for row in rows]
+    return (
+        rows[-1].seq,
+        rows[-1].ms,
+        _sealed(_encode(events)),
+        _sealed(_encode(letters)) if letters else None,
+        reach,
+        "\n".join([event.id for event in events]),
+    )
 
 
 def unpacked(batch: Batch) -> list[Row]:
@@ -63,7 +74,7 @@ def unpacked(batch: Batch) -> list[Row]:
     Raises:
         msgspec.MsgspecError: When it is not what `packed` made.
     """
-    last, ms, events, letters, _ = batch
+    last, ms, events, letters, _, _ = batch
     decoded = events_in(events)
     of = _decode_letters(_opened(letters)) if letters else {}
     return [

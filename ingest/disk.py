@@ -79,8 +79,10 @@ class Disk:
             self.writer = _open(self._path)
             self.reader = _open(self._path)
             self.writer.executescript(batch.SCHEMA + fact.SCHEMA)
-            if "reach" not in _columns(self.writer, "batch"):
-                self.writer.execute(batch.WIDEN)
+            columns = _columns(self.writer, "batch")
+            for name, statement in batch.WIDEN.items():
+                if name not in columns:
+                    self.writer.execute(statement)
             if "checksum" not in _columns(self.writer, "fact"):
                 self.writer.execute(fact.WIDEN)
                 old = self.writer.execute("SELECT name, value FROM fact").fetchall()
@@ -345,8 +347,8 @@ def _lock(file: int, path: Path) -> None:
         raise SpoolUnavailable(message) from error
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def _open(path: Path) -> sqlite3.Connection:

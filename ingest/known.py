@@ -35,29 +35,28 @@ def late_ones(keys: Iterable[Key], newest: str) -> list[Key]:
 def standing(ask: Ask, keys: Iterable[Key]) -> set[Key]:
     """Return which of the keys stand in the file.
 
-    Those that came late, or with many others, stand in table `once`. Any other stands in the
-    first batch that reaches its time: a reach never falls, and such a batch has few events.
+    Those that came late stand in table `once`; any other in the first batch that reaches its time.
 
     Raises:
         msgspec.MsgspecError: When a batch is not what was written.
     """
     found: set[Key] = set()
-    last, reach, inside = -1, "", set[Key]()
+    last, reach, inside = -1, "", set[str]()
     for key in sorted(keys):
         if ask("SELECT 1 FROM once WHERE time = ? AND id = ?", *key):
             found.add(key)
             continue
         if key[0] > reach:
             last, reach, inside = _first_reaching(ask, key[0], last)
-        if key in inside:
+        if key[1] in inside:
             found.add(key)
     return found
 
 
-def _first_reaching(ask: Ask, time: str, after: int) -> tuple[int, str, set[Key]]:
-    """Number, reach and keys of the first batch after a number that reaches a time.
+def _first_reaching(ask: Ask, time: str, after: int) -> tuple[int, str, set[str]]:
+    """Number, reach and ids of the first batch after a number that reaches a time.
 
-    Where none does, as in a file of an older habus, the keys are none.
+    Where none does, as in a file of an older habus, the ids are none.
     """
     [(top,)] = ask("SELECT coalesce(max(last), 0) FROM batch")
     found, below, middle = 0, after, after
@@ -74,5 +73,9 @@ def _first_reaching(ask: Ask, time: str, after: int) -> tuple[int, str, set[Key]
         middle = (below + top) // 2
     if not found:
         return after, time, set()
-    [(events,)] = ask("SELECT events FROM batch WHERE last = ?", found)
-    return found, reach, {key_of(event) for event in events_in(events)}
+    [(ids, events)] = ask(
+        "SELECT ids, CASE WHEN ids IS NULL THEN events END FROM batch WHERE last = ?", found
+    )
+    if ids is None:
+        return found, reach, {event.id for event in events_in(events)}
+    return found, reach, set(ids.split("\n"))

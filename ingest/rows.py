@@ -19,9 +19,6 @@ READ_AT_ONCE_BYTES: Final = 8 * 2**20
 IN_ONE_BATCH: Final = 500
 """Most events in one row of the file: it is read as a whole."""
 
-FEW: Final = 16
-"""Most events that came together of which those in order need no key of their own."""
-
 Record = tuple[Event, list[Field]]
 """An event, and the flat fields of the dead letter that it becomes, if it does."""
 
@@ -36,13 +33,11 @@ class End(NamedTuple):
     Attributes:
         seq: Number of the last row; 0 for none.
         ms: First part of its entry id.
-        reach: Newest time that stands in no `once`; see `ingest.known`.
         newest: Newest time of any event.
     """
 
     seq: int
     ms: int
-    reach: str
     newest: str
 
 
@@ -65,9 +60,9 @@ class Rows:
 
     def _end(self) -> End:
         last = self._disk.ask("SELECT last, ms, reach FROM batch ORDER BY last DESC LIMIT 1")
-        [(newest,)] = self._disk.ask("SELECT max(time) FROM once")
+        [(late,)] = self._disk.ask("SELECT max(time) FROM once")  # all that a saved file has
         seq, ms, reach = last[0] if last else (0, 0, None)
-        return End(seq, ms, reach or "", max(reach or "", newest or ""))
+        return End(seq, ms, max(reach or "", late or ""))
 
     def insert(self, records: list[Record], now_ms: int) -> list[Row]:
         """Put those on the disk that do not stand there yet; they count with `inserted`.
@@ -79,20 +74,16 @@ class Rows:
         keys = [key_of(event) for event, _ in records]
         if late := late_ones(keys, self.end.newest):  # a snapshot, history, a double
             records, late = self._unknown(records, late)
-        # A batch of many takes long to look into: then each event has a key of its own.
-        are_many = len(records) > FEW
-        own = [key_of(event) for event, _ in records] if are_many else late
-        self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", own)
+        self._disk.writer.executemany("INSERT INTO once VALUES (?, ?)", late)
         ms = max(now_ms, self.end.ms)
         rows = [
             Row(seq, ms, event, letter)
             for seq, (event, letter) in enumerate(records, self.end.seq + 1)
         ]
-        reach = self.end.reach
+        reach = self.end.newest
         for start in range(0, len(rows), IN_ONE_BATCH):
             some = rows[start : start + IN_ONE_BATCH]
-            if not are_many:
-                reach = max(reach, *[row.event.time for row in some])
+            reach = max(reach, *[row.event.time for row in some])
             self._disk.writer.execute(KEEP, packed(some, reach))
         return rows
 
@@ -111,8 +102,7 @@ class Rows:
         """Say that what `insert` gave is committed."""
         if rows:
             newest = max(self.end.newest, *[row.event.time for row in rows])
-            reach = newest if len(rows) <= FEW else self.end.reach
-            self.end = End(rows[-1].seq, rows[-1].ms, reach, newest)
+            self.end = End(rows[-1].seq, rows[-1].ms, newest)
 
     def adopt(self) -> int:
         """How many rows stand that the owner does not know of; from now on it does.
@@ -131,7 +121,7 @@ class Rows:
         end = self._end()
         for row in rows:
             if row.seq > end.seq:
-                self._disk.writer.execute(KEEP, packed([row], end.reach))
+                self._disk.writer.execute(KEEP, packed([row], end.newest))
                 self._disk.writer.execute(
                     "INSERT OR IGNORE INTO once VALUES (?, ?)", key_of(row.event)
                 )
@@ -159,7 +149,7 @@ class Rows:
                 before = "SELECT reach FROM batch WHERE last < ? ORDER BY last DESC LIMIT 1"
                 (reach,) = writer.execute(before, batch[:1]).fetchone() or ("",)
                 reach = max(reach or "", *[row.event.time for row in kept])
-                most = batch[-1] or ""
+                most = batch[4] or ""
                 writer.executemany(KEEP, (packed(kept, min(reach, most)), packed(rest, most)))
             lifted = "UPDATE batch SET ms = ? WHERE last > ? AND ms <= ?"
             writer.execute(lifted, (ms + 1, sent, ms))

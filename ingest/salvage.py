@@ -86,7 +86,8 @@ def _batches(old: sqlite3.Connection) -> Iterator[Batch]:
     """Every batch that can be read: after damage the next number is tried, and the next."""
     last, tried = 0, 0
     next_one = (
-        "SELECT last, ms, events, letters, NULL FROM batch WHERE last > ? ORDER BY last LIMIT 1"
+        "SELECT last, ms, events, letters, NULL, NULL FROM batch "
+        "WHERE last > ? ORDER BY last LIMIT 1"
     )
     while tried < LOOKED_FOR:
         try:

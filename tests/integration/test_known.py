@@ -11,19 +11,16 @@ import pytest
 from common.event import BACKFILL, time_of
 from ingest import rows as rows_module
 from ingest.known import key_of, standing
-from ingest.rows import FEW
 from ingest.spool import open_spool
 from tests.fakes.bus import START_MS, START_US, event
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("few", [0, 4, 16])
-@pytest.mark.parametrize("seed", range(10))
-async def test_what_stands_is_known_and_nothing_else(tmp_path, monkeypatch, seed, few):
+@pytest.mark.parametrize("seed", range(30))
+async def test_what_stands_is_known_and_nothing_else(tmp_path, monkeypatch, seed):
     """In whatever order and company events came: each that stands is found, and no other."""
     monkeypatch.setattr(rows_module, "IN_ONE_BATCH", 3)
-    monkeypatch.setattr(rows_module, "FEW", few)
     dice = random.Random(seed)  # noqa: S311 - a shuffle that can be repeated
     numbers = list(range(0, 300, 2))
     for _ in range(dice.choice((0, 5, 300))):  # in order, nearly so, or not at all
@@ -59,16 +56,6 @@ async def test_live_events_leave_no_key_of_their_own(tmp_path):
         assert kept == [key_of(event(n)) for n in range(5, 10)]
 
 
-async def test_who_comes_with_many_others_has_a_key_of_its_own(tmp_path):
-    """To look into a batch of many takes long, so nobody need do it."""
-    many = [event(n) for n in range(FEW + 1)]
-    async with open_spool(tmp_path / "spool.db") as spool:
-        assert await spool.add(many, filtered=0, now_ms=START_MS) == len(many)
-        assert len(spool._disk.ask("SELECT * FROM once")) == len(many)
-        assert await spool.add([*many, event(99)], filtered=0, now_ms=START_MS) == 1
-        assert len(spool._disk.ask("SELECT * FROM once")) == len(many)
-
-
 async def test_two_events_of_one_time_are_two(tmp_path):
     """At the same microsecond two entities may change; each stands once."""
     both = [event(1, "sensor.a"), event(1, "sensor.b")]
@@ -86,14 +73,16 @@ async def test_a_time_far_ahead_hides_nothing(tmp_path):
         assert await spool.add([event(2), event(3), far], filtered=0, now_ms=START_MS) == 0
 
 
-async def test_a_file_of_an_older_habus_goes_on(tmp_path):
-    """There each key stood in `once`, and batches did not say how far they reach."""
+@pytest.mark.parametrize("lacking", [["ids"], ["ids", "reach"]])
+async def test_a_file_of_an_older_habus_goes_on(tmp_path, lacking):
+    """Batches had no ids; before that each key stood in `once`, and batches had no reach."""
     path = tmp_path / "spool.db"
     async with open_spool(path) as spool:
         await spool.add([event(n) for n in range(1, 9)], filtered=0, now_ms=START_MS)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("ALTER TABLE batch DROP COLUMN reach")
-        keys = [key_of(event(n)) for n in range(1, 9)]
+        for column in lacking:
+            db.execute(f"ALTER TABLE batch DROP COLUMN {column}")
+        keys = [key_of(event(n)) for n in range(1, 9) if "reach" in lacking]
         db.executemany("INSERT OR IGNORE INTO once VALUES (?, ?)", keys)
         db.commit()
     async with open_spool(path) as spool:

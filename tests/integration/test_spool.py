@@ -536,9 +536,8 @@ class SpoolMachine(RuleBasedStateMachine):
             if not stale and (e.time, e.id) not in known:
                 known.add((e.time, e.id))
                 new.append(e)
-        keys = [key_of(e) for e in new]
         newest = max((e.time for _, _, e in self.rows), default="")
-        self.own |= set(keys if len(new) > rows_module.FEW else late_ones(keys, newest))
+        self.own |= set(late_ones([key_of(e) for e in new], newest))
         count = self.run(self.spool.add(offered, filtered=filtered, now_ms=START_MS + clock))
         assert count == len(new)
         self.filtered += filtered
@@ -623,9 +622,8 @@ class SpoolMachine(RuleBasedStateMachine):
             self.runner.close()
 
 
-def test_a_spool_keeps_its_promise_in_any_order(tmp_path, monkeypatch):
+def test_a_spool_keeps_its_promise_in_any_order(tmp_path):
     """Whatever is added, read, trimmed, followed and reopened: dense, growing, each once."""
-    monkeypatch.setattr(rows_module, "FEW", 2)
     SpoolMachine.folder = tmp_path
     run_state_machine_as_test(
         SpoolMachine,

@@ -29,19 +29,19 @@ def test_what_is_packed_comes_back(kinds, first):
 @given(st.integers(0), st.integers(0, 7))
 def test_a_flipped_bit_is_damage(at, bit):
     """SQLite has no checksums: a bit that flips within a value must not become another event."""
-    last, ms, events, letters, reach = packed([letter_row(7)], "")
+    last, ms, events, letters, *rest = packed([letter_row(7)], "")
     for blob in (events, letters):
         flipped = bytearray(blob)
         flipped[at % len(blob)] ^= 1 << bit
         pair = (bytes(flipped), letters) if blob is events else (events, bytes(flipped))
         with pytest.raises(msgspec.MsgspecError):
-            unpacked((last, ms, *pair, reach))
+            unpacked((last, ms, *pair, *rest))
 
 
 def test_what_an_older_habus_wrote_is_read():
     """Before there were checksums nothing stood before the MessagePack."""
-    last, ms, events, letters, reach = packed([letter_row(7)], "")
-    [row] = unpacked((last, ms, events[5:], letters[5:], reach))
+    last, ms, events, letters, *rest = packed([letter_row(7)], "")
+    [row] = unpacked((last, ms, events[5:], letters[5:], *rest))
     assert (row.event, len(row.letter)) == (event(7), len(letter_row(7).letter))
 
 
@@ -54,9 +54,9 @@ NO_TEXT = b"\xa1\xff"
 )
 def test_letters_that_cannot_be_read_are_damage(letters):
     """Whatever stands where the letters should be, there is one kind of error."""
-    last, ms, events, _, reach = packed([Row(1, START_MS, event(1), [])], "")
+    last, ms, events, _, *rest = packed([Row(1, START_MS, event(1), [])], "")
     with pytest.raises(msgspec.MsgspecError):
-        unpacked((last, ms, events, letters, reach))
+        unpacked((last, ms, events, letters, *rest))
 
 
 @pytest.mark.parametrize("events", [b"\x91\x97" + 7 * NO_TEXT, b"\x91\x90", b"\xc1", 7, None])
