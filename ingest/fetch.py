@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -134,11 +135,14 @@ class Fetch:
     def _portions(
         self, answers: Sequence[Mapping[str, list[HistoryRow]]], found: Found
     ) -> Iterator[list[Event]]:
-        """The rows as events, some at a time."""
+        """The rows as events, some at a time; by time, for so the spool knows them."""
         portion: list[Event] = []
         meanings = self._snapshots.meanings
         listed = chain.from_iterable(rows.items() for rows in answers)
-        for entity_id, row in ((name, row) for name, rows in listed for row in rows):
+        by_time = sorted(
+            [(row.seconds, name, row) for name, rows in listed for row in rows], key=itemgetter(0)
+        )
+        for _, entity_id, row in by_time:
             told = row.with_meaning(meanings.get(entity_id, b"{}"))
             try:
                 event = of_history_row(entity_id, told, self._before(entity_id, row), self._home)

@@ -10,6 +10,7 @@ Odd shapes, and what becomes of them:
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -27,6 +28,8 @@ from common.event import (
 from common.secret import readable, without_secrets
 
 _NONE = b"{}"
+_TIMES = 4096
+"""Times of rows that are kept ready: each is written three times, and again with the next row."""
 
 
 class HistoryRow(msgspec.Struct, frozen=True, gc=False):
@@ -291,6 +294,7 @@ def _state_of(entity_id: str, row: HistoryRow | None) -> dict[str, object] | Non
     }
 
 
+@lru_cache(maxsize=_TIMES)
 def _time_of(seconds: float | None) -> str:
     """Write a time as Home Assistant makes its ISO texts: by `datetime.fromtimestamp`.
 
