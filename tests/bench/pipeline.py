@@ -26,8 +26,11 @@ WORKERS = ("ingest", "enrich", "store")
 QUIET_S = 1.5
 """Seconds without a write after which the start is over."""
 
-STUCK_S = 15.0
-"""Seconds without a write after which what is missing is missing."""
+STUCK_S = 45.0
+"""Seconds without a write after which what is missing is missing.
+
+Longer than ingest waits for the recorder to commit, before it looks again for what it missed.
+"""
 
 
 @dataclass(frozen=True)
