@@ -5,6 +5,7 @@ import json
 import sqlite3
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -198,6 +199,9 @@ async def test_what_happened_while_ingest_was_down_is_fetched_once(ingest, home)
         await until(moved_on, what="the watermark")
     assert ingest.spooled() <= ingest.happened()
     assert {source for *_, source, _ in ingest.rows()} == {"live", "snapshot", "backfill"}
+    times = [us for _, _, us, source, _ in ingest.rows() if source == "backfill"]
+    turns = sum(after < before for before, after in pairwise(times))
+    assert turns < 10 < len(times), "a slice comes by time, not entity by entity"
 
 
 async def test_history_knows_the_state_before(ingest):
