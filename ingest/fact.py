@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS fact (
 WIDEN: Final = "ALTER TABLE fact ADD COLUMN checksum INTEGER"
 """Makes the table of an older habus ours; its facts are to be noted anew."""
 
-NOTE: Final = "INSERT OR REPLACE INTO fact VALUES (?, ?, ?)"
+NOTE: Final = "INSERT OR REPLACE INTO fact (name, value, checksum) VALUES (?, ?, ?)"
 """Puts a fact into the file."""
 
 

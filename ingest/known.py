@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from common.event import Event
-from ingest.batch import events_in
+from ingest.batch import ids_in, plain
 
 Key = tuple[str, str]
 """Time and id of an event."""
@@ -66,7 +66,7 @@ def _first_reaching(ask: Ask, time: str, after: int) -> tuple[int, str, set[str]
         )
         if last > top:
             top = middle
-        elif (reached or "") < time:
+        elif plain(reached or "", str) < time:
             below = last
         else:
             found, reach, top = last, reached, middle
@@ -76,6 +76,4 @@ def _first_reaching(ask: Ask, time: str, after: int) -> tuple[int, str, set[str]
     [(ids, events)] = ask(
         "SELECT ids, CASE WHEN ids IS NULL THEN events END FROM batch WHERE last = ?", found
     )
-    if ids is None:
-        return found, reach, {event.id for event in events_in(events)}
-    return found, reach, set(ids.split("\n"))
+    return found, reach, ids_in(ids, events)

@@ -9,7 +9,7 @@ import msgspec
 from common.bus import Row
 from common.bus.entry import Field
 from common.event import LIVE, Event
-from ingest.batch import KEEP, events_in, packed, unpacked
+from ingest.batch import KEEP, READ, events_in, packed, plain, unpacked
 from ingest.disk import Disk, SpoolDamaged
 from ingest.known import Key, key_of, late_ones, standing
 
@@ -62,7 +62,7 @@ class Rows:
         last = self._disk.ask("SELECT last, ms, reach FROM batch ORDER BY last DESC LIMIT 1")
         [(late,)] = self._disk.ask("SELECT max(time) FROM once")  # all that a saved file has
         seq, ms, reach = last[0] if last else (0, 0, None)
-        return End(seq, ms, max(reach or "", late or ""))
+        return End(seq, plain(ms, int), max(plain(reach or "", str), plain(late or "", str)))
 
     def insert(self, records: list[Record], now_ms: int) -> list[Row]:
         """Put those on the disk that do not stand there yet; they count with `inserted`.
@@ -139,17 +139,17 @@ class Rows:
         """
         ms, seq = position
         writer = self._disk.writer
-        next_one = "SELECT * FROM batch WHERE last > ? ORDER BY last LIMIT 1"
+        next_one = f"{READ} WHERE last > ? ORDER BY last LIMIT 1"
         batch = writer.execute(next_one, (sent,)).fetchone()
-        is_below = bool(batch) and (batch[1], sent + 1) <= position
+        is_below = bool(batch) and (plain(batch[1], int), sent + 1) <= position
         if is_below:
             kept = [row for row in unpacked(batch) if row.seq <= sent]
             if kept:  # what was sent keeps its ids: its batch becomes two
                 rest = [row for row in unpacked(batch) if row.seq > sent]
                 before = "SELECT reach FROM batch WHERE last < ? ORDER BY last DESC LIMIT 1"
                 (reach,) = writer.execute(before, batch[:1]).fetchone() or ("",)
-                reach = max(reach or "", *[row.event.time for row in kept])
-                most = batch[4] or ""
+                reach = max(plain(reach or "", str), *[row.event.time for row in kept])
+                most = plain(batch[4] or "", str)
                 writer.executemany(KEEP, (packed(kept, min(reach, most)), packed(rest, most)))
             lifted = "UPDATE batch SET ms = ? WHERE last > ? AND ms <= ?"
             writer.execute(lifted, (ms + 1, sent, ms))
@@ -166,7 +166,7 @@ class Rows:
         """
         rows: list[Row] = []
         size = last = 0
-        found = self._disk.each("SELECT * FROM batch WHERE last > ? ORDER BY last", seq)
+        found = self._disk.each(f"{READ} WHERE last > ? ORDER BY last", seq)
         with closing(found):
             for batch in found:
                 if batch[0] <= last:
@@ -182,7 +182,7 @@ class Rows:
 
     def first(self) -> int:
         """Number of the first row; 0 for none."""
-        batches = self._disk.ask("SELECT * FROM batch ORDER BY last LIMIT 1")
+        batches = self._disk.ask(f"{READ} ORDER BY last LIMIT 1")
         return unpacked(batches[0])[0].seq if batches else 0
 
     def holds(self, ms: int, seq: int) -> bool:
@@ -205,7 +205,7 @@ class Rows:
     def newest_event(self, numbers: range) -> Row | None:
         """The last row with one of these numbers that is no letter."""
         found = self._disk.each(
-            "SELECT * FROM batch WHERE last >= ? AND "
+            f"{READ} WHERE last >= ? AND "  # noqa: S608 - a constant of ours
             "last <= (SELECT min(last) FROM batch WHERE last >= ?) ORDER BY last DESC",
             *(numbers.start, numbers.stop - 1),
         )

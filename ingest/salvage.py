@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from common.errors import MalformedEvent
 from common.event import normal_time, time_of
 from ingest import fact
-from ingest.batch import KEEP, SCHEMA, Batch, packed, unpacked
+from ingest.batch import KEEP, SCHEMA, packed, unpacked
 
 ENDINGS: Final = ("", "-wal", "-shm")
 """SQLite's files beside each other."""
@@ -82,13 +82,11 @@ def _is_latest(row: tuple[object, ...]) -> bool:
     return False
 
 
-def _batches(old: sqlite3.Connection) -> Iterator[Batch]:
+def _batches(old: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     """Every batch that can be read: after damage the next number is tried, and the next."""
     last, tried = 0, 0
-    next_one = (
-        "SELECT last, ms, events, letters, NULL, NULL FROM batch "
-        "WHERE last > ? ORDER BY last LIMIT 1"
-    )
+    # An older habus has no other columns.
+    next_one = "SELECT last, ms, events, letters FROM batch WHERE last > ? ORDER BY last LIMIT 1"
     while tried < LOOKED_FOR:
         try:
             batch = old.execute(next_one, (last,)).fetchone()

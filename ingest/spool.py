@@ -65,7 +65,7 @@ class Spool:
         self.sent = 0
         self.rows = Rows(disk)
         self._fresh = Fresh()
-        facts = facts_in(disk.ask("SELECT * FROM fact"))
+        facts = facts_in(disk.ask("SELECT name, value, checksum FROM fact"))
         self._facts = facts
         self.identity: str = facts.get("identity") or str(uuid.uuid4())
         disk.writer.execute(NOTE, noted("identity", self.identity))

@@ -168,6 +168,25 @@ async def test_a_batch_that_cannot_be_decoded_is_damage(path):
         assert len(aside(path)) == 1
 
 
+@pytest.mark.parametrize("where", ["last > 0", "last = 20", "last = 200"])
+@pytest.mark.parametrize("value", ["x'00ff'", "'text'", "1.5"])
+@pytest.mark.parametrize("column", ["ms", "events", "letters", "reach", "ids"])
+async def test_a_value_that_has_another_type_is_damage(path, column, value, where):
+    """One bit makes a text bytes: all goes on, and nothing ends of it again and again."""
+    await fill(path, 1, 200, each=20)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE batch SET {column} = {value} WHERE {where}")  # noqa: S608 - ours
+    for n in (300, 301):
+        async with open_spool(path) as spool:
+            known = [event(k) for k in range(50, 60)]
+            assert await spool.add([event(n), *known], filtered=0, now_ms=START_MS) in {1, 11}
+            await spool.lift(5, (START_MS + 1, 5))
+            found = await numbers(spool)
+            assert found == sorted(set(found))
+            assert await spool.trim(found[0], START_MS + 2, 10**12) <= found[0]
+            spool.measures()
+
+
 @pytest.mark.parametrize("is_met_at_start", [True, False])
 async def test_a_fact_of_which_a_bit_flipped_is_damage(path, is_met_at_start):
     """It alone is gone; what it said is in doubt like all that was not sent."""
@@ -202,12 +221,11 @@ async def test_a_damaged_time_hides_no_state(path):
         assert await spool.add([state], filtered=0, now_ms=START_MS) == 1
 
 
-async def test_the_file_of_an_older_habus_goes_on(path):
-    """It had no checksums of facts, and no reach of batches."""
+async def test_the_facts_of_an_older_habus_go_on(path):
+    """They had no checksums."""
     identity = await fill(path, 1, 3)
     with closing(sqlite3.connect(path)) as db:
         db.execute("ALTER TABLE fact DROP COLUMN checksum")
-        db.execute("ALTER TABLE batch DROP COLUMN reach")
     for n in (4, 5):
         async with open_spool(path) as spool:
             assert spool.identity == identity

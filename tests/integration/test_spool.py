@@ -26,7 +26,7 @@ from common.event import BACKFILL, LIVE, SNAPSHOT
 from ingest import fresh as fresh_module
 from ingest import rows as rows_module
 from ingest import spool as spool_module
-from ingest.batch import unpacked
+from ingest.batch import READ, unpacked
 from ingest.known import key_of, late_ones
 from ingest.spool import open_spool
 from tests.fakes.bus import START_MS, event, letter_row
@@ -58,7 +58,7 @@ async def add(spool, *numbers, filtered=0, now_ms=START_MS):
 
 def on_disk(spool):
     """(number, ms, event) of all that stands in the file."""
-    batches = spool._disk.reader.execute("SELECT * FROM batch ORDER BY last").fetchall()
+    batches = spool._disk.reader.execute(f"{READ} ORDER BY last").fetchall()
     return [(row.seq, row.ms, row.event) for b in batches for row in unpacked(b)]
 
 

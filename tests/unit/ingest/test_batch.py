@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.bus import Row
-from ingest.batch import events_in, packed, unpacked
+from ingest.batch import events_in, ids_in, packed, unpacked
 from tests.fakes.bus import START_MS, event, letter_row
 
 
@@ -30,6 +30,11 @@ def test_what_is_packed_comes_back(kinds, first):
 def test_a_flipped_bit_is_damage(at, bit):
     """SQLite has no checksums: a bit that flips within a value must not become another event."""
     last, ms, events, letters, *rest = packed([letter_row(7)], "")
+    ids = bytearray(rest[-1])
+    assert ids_in(bytes(ids), b"") == {event(7).id}
+    ids[at % len(ids)] ^= 1 << bit
+    with pytest.raises(msgspec.MsgspecError):
+        ids_in(bytes(ids), b"")
     for blob in (events, letters):
         flipped = bytearray(blob)
         flipped[at % len(blob)] ^= 1 << bit
