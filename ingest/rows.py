@@ -242,7 +242,7 @@ class Rows:
     def is_news(self, event: Event) -> bool:
         """Whether a state of a snapshot is newer than what was deleted of its entity."""
         latest = self._disk.ask("SELECT time FROM latest WHERE entity_id = ?", event.entity_id)
-        return not latest or bool(event.time > latest[0][0])
+        return not latest or event.time > plain(latest[0][0], str)
 
     def to_delete(self, sent: int, older_than_ms: int, max_bytes: int) -> range:
         """Numbers of old rows that were sent, and of younger ones while they take too much.

@@ -187,6 +187,17 @@ async def test_a_value_that_has_another_type_is_damage(path, column, value, wher
             spool.measures()
 
 
+async def test_a_latest_time_that_is_no_text_is_damage(path):
+    """It says nothing any more; the state that asks for it is taken for news."""
+    async with open_spool(path) as spool:
+        for n in (1, 2):
+            await spool.add([event(n)], filtered=0, now_ms=START_MS)
+        await spool.trim(1, START_MS + 1, 10**12)
+        spool._disk.writer.execute("UPDATE latest SET time = x'00ff'")
+        assert await spool.add([event(3, source="snapshot")], filtered=0, now_ms=START_MS) == 1
+    assert len(aside(path)) == 1
+
+
 @pytest.mark.parametrize("is_met_at_start", [True, False])
 async def test_a_fact_of_which_a_bit_flipped_is_damage(path, is_met_at_start):
     """It alone is gone; what it said is in doubt like all that was not sent."""
