@@ -189,7 +189,7 @@ class FakeInfluxDB:
         self._misbehave(Fault("drip", seconds=seconds, times=times), FOR_EVER)
 
     def half_written_then_500(self, times: float = FOR_EVER) -> None:
-        """Keep the first half of the points and answer 500."""
+        """Keep the first half of the points, at least one, and answer 500."""
         self._misbehave(Fault("half", times=times), FOR_EVER)
 
     def reset_in_body(self, times: float = FOR_EVER) -> None:

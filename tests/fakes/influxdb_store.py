@@ -96,7 +96,7 @@ class Kept:
             message = "\n".join(f"unable to parse '{text}': {reason}" for _, text, reason in bad)
             return refusal(2, 400, "invalid", message)
         if first_half_only:
-            good = good[: len(good) // 2]
+            good = good[: (len(good) + 1) // 2]
         kept = []
         refused = list(bad)
         for number, text, line in good:
