@@ -87,7 +87,8 @@ async def test_what_happened_while_ingest_was_down_stands_in_the_sink(home, redi
             lost = sorted(wanted - {key for key, _ in stored_rows(workers.sink)})
             pytest.fail(f"{len(lost)} of {len(wanted)} changes are missing: {lost[:20]}")
         took_s = time.monotonic() - began
-        print(f"{len(wanted)} changes of {OUTAGE_S:g} s in the sink after {took_s:.1f} s")  # noqa: T201 - the figure
+        what = f"{len(wanted)} changes of {OUTAGE_S:g} s"
+        print(f"Home Assistant {home.version}: {what} in the sink after {took_s:.1f} s")  # noqa: T201 - the figure
 
         await until(lambda: stored_rows(workers.sink, GAP), within_s=90, what="the gap")
 
