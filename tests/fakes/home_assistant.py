@@ -96,8 +96,12 @@ class RealHome:
             {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
             method=method,
         )
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 - our own server
-            answer.read()
+        try:
+            with urlopen(request, timeout=30) as answer:  # noqa: S310 - our own server
+                answer.read()
+        except OSError as error:
+            said = self._log.read_text()
+            raise AssertionError(f"Home Assistant gave no answer ({error!r}):\n{said}") from error
 
 
 class Listener:
