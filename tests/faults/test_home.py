@@ -134,26 +134,29 @@ async def no_json(pipeline):
 
 @fault("F49", "Home Assistant sends events that are none", HISTORY)
 async def malformed(pipeline):
-    kinds = (
+    readable = (  # an event of its own, or a dead letter; the next time the same event again
         *("no_new_state", "new_state_text", "new_state_list", "new_state_empty", "no_state"),
         *("state_number", "state_null", "attributes_list", "attributes_null", "no_last_updated"),
-        *("entity_id_null", "entity_id_number", "entity_id_without_dot", "no_time", "bad_time"),
-        *("time_number", "data_null", "data_list", "event_type_null", "event_null", "no_event"),
-        *("surrogate", "huge_number"),
+        *("entity_id_without_dot", "no_event", "huge_number"),
+        "surrogate",  # last: ingest hangs up, as that is no JSON
+    )
+    unreadable = (
+        *("entity_id_null", "entity_id_number", "no_time", "bad_time", "time_number"),
+        *("data_null", "data_list", "event_type_null", "event_null"),
     )
     before = await pipeline.count("dead")
-    # What can be read of some of them is an event of its own.
     odd = us_of("2026-11-20T15:44:33.435789+00:00")
     pipeline.account.strangers |= {(odd, name) for name in ("sensor.odd", "odd", "")}
-    for kind in kinds:
+    for kind in unreadable + readable:
         await pipeline.home("send_rubbish", kind=f'"{kind}"')
         await pipeline.lives(0.01, 0.03)
 
     async def buried():
-        return await pipeline.count("dead") >= before + 10
+        return await pipeline.count("dead") >= before + len(unreadable)
 
     await until(buried, 30, "the malformed events to be buried")
-    return f"{len(kinds)} kinds, {await pipeline.count('dead') - before} dead letters"
+    dead = await pipeline.count("dead") - before
+    return f"{len(unreadable + readable)} kinds, {dead} dead letters"
 
 
 @fault("F50", "the answer to get_states has 5 MB", HISTORY)
