@@ -101,7 +101,7 @@ class RealHome:
                 answer.read()
         except OSError as error:
             said = self._log.read_text()
-            raise AssertionError(f"Home Assistant gave no answer ({error!r}):\n{said}") from error
+            raise AssertionError(f"Home Assistant did not take it ({error!r}):\n{said}") from error
 
 
 class Listener:

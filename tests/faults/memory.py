@@ -13,7 +13,7 @@ async def limited(pipeline, least_mb=40):
     What it keeps for inspection only goes first: of a long soak's, habus deletes a part at a time.
     """
     for stream in ("ha:raw", "ha:enriched"):
-        while await trim(pipeline.bus, stream, 0.0) > 1000:
+        while await trim(pipeline.bus, stream, 0.0):
             pass
     used = int((await pipeline.bus.command("INFO", "memory"))["used_memory"])
     await pipeline.bus.command("CONFIG", "SET", "maxmemory", max(least_mb * 2**20, 2 * used))

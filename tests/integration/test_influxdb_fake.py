@@ -76,6 +76,16 @@ def test_it_can_be_told_over_http_to_misbehave(start):
     assert send(url + "/fake/nonsense") == 404
 
 
+def test_half_of_a_write_is_at_least_one_point(start):
+    """The half of one point is that point: or nothing would be written twice."""
+    url = start()
+    assert send(url + "/fake/half_written_then_500?times=2") == 204
+    assert send(url + WRITE, b"m,a=b value=1 1") == 500
+    assert counts(url)["points"] == 1
+    assert send(url + WRITE, b"m,a=b value=1 1\nm,a=b value=2 2\nm,a=b value=3 3") == 500
+    assert (counts(url)["points"], counts(url)["doubles"]) == (2, 1)
+
+
 def test_the_fast_one_counts_lines_and_keeps_bodies(start, tmp_path):
     """For benchmarks nothing is read, but the lines are counted and kept as they came."""
     url = start("--fast", "--file", tmp_path / "bodies")
