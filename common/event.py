@@ -22,6 +22,7 @@ LIVE, BACKFILL, SNAPSHOT, API, DEMO = "live", "backfill", "snapshot", "api", "de
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHA1_OF_NAMESPACE = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _ISO_LENGTH = len("2026-11-20T15:44:33.435789+00:00")
 
 
@@ -57,7 +58,7 @@ def event_id(home: str, event_type: str, entity_id: str, time: str) -> str:
     digest = _SHA1_OF_NAMESPACE.copy()
     digest.update(f"{home}\0{event_type}\0{entity_id}\0{time}".encode())
     text = digest.hexdigest()
-    variant = "89ab"[int(text[16], 16) & 3]
+    variant = _VARIANT[text[16]]
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 

@@ -57,7 +57,7 @@ def enrich(
     registry: Registry,
     processed_at: str,
     version: str,
-    clock: Callable[[], float],
+    clock: Callable[[], int],
 ) -> Event:
     """Return the same event with an `Enriched` as its data.
 
@@ -66,7 +66,7 @@ def enrich(
         registry: What is known beside it.
         processed_at: Now, as ISO 8601 in UTC.
         version: Version of habus.
-        clock: Seconds of a clock that never goes back; asked before and after the steps.
+        clock: Nanoseconds of a clock that never goes back; asked before and after the steps.
 
     Raises:
         MalformedEvent: When the data cannot be read; bury the event.
@@ -82,7 +82,7 @@ def enrich(
             raise
         except Exception as error:
             raise _failed(step, error) from error
-    ms = round((clock() - start) * 1000.0, 3)
+    ms = (clock() - start) // 1000 / 1000  # to the microsecond; `round` would take longer
     enriched.processing = Processing(NAMES, version, processed_at, ms)
     return msgspec.structs.replace(event, data=encode(enriched))
 

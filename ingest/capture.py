@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -176,7 +177,7 @@ class Capture:
             )
             frames.end(HomeAssistantUnavailable(message))
 
-    async def _next(self, frames: Frames) -> list[bytes] | None:
+    async def _next(self, frames: Frames) -> deque[bytes] | None:
         """All frames that wait; None when it was time to ask for a new snapshot instead."""
         due_in = self._snapshots.due_in()
         with suppress(TimeoutError):
@@ -185,8 +186,11 @@ class Capture:
         self._snapshots.ask()
         return None
 
-    async def _understand(self, frames: list[bytes], stop: asyncio.Event) -> int:
+    async def _understand(self, frames: deque[bytes], stop: asyncio.Event) -> int:
         """Spool what frames carry; when one breaks the conversation, what came before it.
+
+        Each frame is let go of once it is understood: its memory, which is in the cache, is
+        what the events are kept in.
 
         Returns:
             How many events they carried.
@@ -196,8 +200,8 @@ class Capture:
         """
         heard = _Heard()
         try:
-            for frame in frames:
-                for happening in self._conversation.receive(frame):
+            while frames:
+                for happening in self._conversation.receive(frames.popleft()):
                     if type(happening) is Captured:
                         self._captured(happening.event, heard)
                     elif isinstance(happening, Answer):

@@ -48,8 +48,8 @@ class Frames:
             self._end, self._is_ended = error, True
         self._changed.set()
 
-    async def take(self) -> list[bytes]:
-        """Return frames that wait, in order, at least one; an empty list at the end.
+    async def take(self) -> deque[bytes]:
+        """Return frames that wait, in order, at least one; none at the end.
 
         Raises:
             BaseException: What `end` was told, after the last frame.
@@ -59,7 +59,7 @@ class Frames:
             await self._changed.wait()
         if not self._frames and self._end is not None:
             raise self._end
-        taken: list[bytes] = []
+        taken: deque[bytes] = deque()
         room = TAKEN_AT_ONCE_BYTES
         while self._frames and room > 0:
             taken.append(self._frames.popleft())

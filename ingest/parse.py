@@ -239,10 +239,9 @@ def _header_of(raw: bytes) -> _Header:
 
 
 def _time_in(header: _Header) -> str | None:
-    time = None
-    if header.event_type == STATE_CHANGED and header.data and header.data.new_state:
-        time = _normal(header.data.new_state.last_updated)
-    return time or _normal(header.time_fired)
+    if header.event_type == STATE_CHANGED and (data := header.data) and (new := data.new_state):
+        return _normal(new.last_updated) or _normal(header.time_fired)
+    return _normal(header.time_fired)
 
 
 def _normal(text: str | None) -> str | None:

@@ -77,7 +77,8 @@ class Consumer:
         """Yield batches until `stop` is set; waits by itself while Redis is away.
 
         What a former process of this name, or a worker that is gone, left behind comes first,
-        suspects one at a time. Each batch must be settled before the next is asked for.
+        suspects one at a time. Each batch must be settled before the next is asked for, which
+        empties it: its memory is what the next one is read into, while it is in the cache.
 
         Raises:
             Stopped: When `stop` is set while Redis is away.
@@ -90,6 +91,7 @@ class Consumer:
             self._held = batch
             yield batch
             self._held = []
+            batch.clear()
 
     async def forward(
         self,
@@ -207,8 +209,9 @@ class Consumer:
             await asyncio.sleep(EMPTY_READ_S)
             return []
         return [
-            delivery(stream.decode(), entry_id, flat)
+            delivery(name, entry_id, flat)
             for stream, entries in reply
+            for name in [stream.decode()]
             for entry_id, flat in entries
         ]
 
@@ -230,9 +233,10 @@ class Consumer:
                 async for batch in self._of_those_gone(stop):
                     yield batch
             if batch := await patiently(self._read, stop, "Redis"):
+                came = len(batch)
                 yield batch
-                if len(batch) < self._batch_size:
-                    due = started + gather_s(self._pause_s, len(batch))
+                if came < self._batch_size:
+                    due = started + gather_s(self._pause_s, came)
                     await pause(stop, due - time.monotonic())
 
     async def _of_mine(self, stop: asyncio.Event, *, died: bool) -> AsyncIterator[list[Delivery]]:
@@ -276,7 +280,7 @@ class Consumer:
                 if (shared := shared_of(outcome)) != said:
                     said = shared
                     args += (b"shared", *shared)
-                args += (b"event", held.entry_id, *values_of(outcome))
+                args += (held.entry_id, *values_of(outcome))
         first, last = pairs[0][0].entry_id, pairs[-1][0].entry_id  # in the stream's order
         keys = (stream, target, self._bus.keys.dead, self._bus.keys.ledger)
         # Burying goes on when Redis is full: or one bad point would keep `store` from draining.

@@ -141,7 +141,7 @@ class RawStream:
             if (shared := shared_of(row.event)) != said:
                 said = shared
                 args += (b"shared", *shared)
-            args += (b"event", entry_id, *values_of(row.event))
+            args += (entry_id, *values_of(row.event))
         return await self._append(tally.filtered, tally.duplicates, tally.complete_until, *args)
 
     async def _append(self, *args: Field) -> tuple[int, int]:

@@ -28,8 +28,8 @@ What lies between opposites (`opening`, `jammed`, another zone than home) has no
 neither have words that mean one thing here and another there (`ok`, `clear`, `detected`, `yes`).
 """
 
-UNLATCHED = ("lock", "open")
-"""Domain and state of a lock that is pulled open: beyond `unlocked`, so not the 1.0 of `locked`.
+UNLATCHED = "open"
+"""State of a lock that is pulled open: beyond `unlocked`, so not the 1.0 of `locked`.
 
 Source: https://developers.home-assistant.io/blog/2024/05/10/lock-supports-open-state
 """
@@ -45,7 +45,7 @@ def read_value(captured: Captured, _: Registry, enriched: Enriched) -> None:
         return
     text = captured.new.state
     enriched.state = text or None
-    if (enriched.domain, text) == UNLATCHED:
+    if text == UNLATCHED and enriched.domain == "lock":
         return
     value = NUMBERS.get(text)
     if value is None:

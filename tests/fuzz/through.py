@@ -34,7 +34,7 @@ def way_of(event: Event, registry: Registry = EMPTY) -> str:
     held = delivery("ha:raw", b"1-1", flat)
     assert held.event == event, "the bus changed it"
     try:
-        enriched = enrich(event, registry, _NOW, "1", time.perf_counter)
+        enriched = enrich(event, registry, _NOW, "1", time.perf_counter_ns)
         point = line.line(enriched)
     except PoisonError as error:
         return bury(fields_of(event), error)

@@ -409,7 +409,7 @@ async def test_what_has_no_row_is_counted_too(bus, spool):
 
 async def test_ingest_stops_before_redis_is_full(spool, tmp_path, monkeypatch):
     """Above 60 % events wait in the spool, and the heartbeat says so; below 55 % they go on."""
-    monkeypatch.setattr(deliver_module, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(deliver_module, "LOOK_EVERY_S", 0.001)
     with RedisServer(tmp_path, maxmemory="6mb") as server:
         async with connect(server.url) as bus:
             big = b'"' + b"x" * 10_000 + b'"'

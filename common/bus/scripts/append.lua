@@ -3,7 +3,7 @@
 -- KEYS: raw, dead, watermark, ledger
 -- ARGV: spool, the position the sender knows, filtered so far, duplicates so far, complete
 --       until (the last four may be empty: not said), then of each row in the order of ids:
---       "event", its id, the values of id, entity_id, time, data; or
+--       an event: its id, the values of id, entity_id, time, data; or
 --       "letter", its id, number of flat fields, the flat fields
 --       and between them, before the events that have them: "shared", type, source, home
 -- A row at or below the position was appended before: it is passed over, so that a batch whose
@@ -64,15 +64,16 @@ while i <= #ARGV do
     type_, source, home = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     i = i + 4
   end
-  local is_event, id = ARGV[i] == 'event', ARGV[i + 1]
-  local width = is_event and 6 or 3 + tonumber(ARGV[i + 2])
+  local is_event = ARGV[i] ~= 'letter'  -- an id begins with a digit
+  local id = is_event and ARGV[i] or ARGV[i + 1]
+  local width = is_event and 5 or 3 + tonumber(ARGV[i + 2])
   is_new = is_new or above(id, position)
   if is_new then
     local reply
     if is_event then
-      reply = redis.pcall('XADD', raw, id, 'v', '1', 'id', ARGV[i + 2], 'type', type_,
-        'entity_id', ARGV[i + 3], 'time', ARGV[i + 4], 'source', source, 'home', home,
-        'data', ARGV[i + 5])
+      reply = redis.pcall('XADD', raw, id, 'v', '1', 'id', ARGV[i + 1], 'type', type_,
+        'entity_id', ARGV[i + 2], 'time', ARGV[i + 3], 'source', source, 'home', home,
+        'data', ARGV[i + 4])
     elseif above(id, letters) then  -- not buried before `raw` was emptied
       reply = redis.pcall('XADD', dead, '*', unpack(ARGV, i + 3, i + width - 1))
     end

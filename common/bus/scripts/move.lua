@@ -2,7 +2,7 @@
 -- Moves deliveries on: appends each to its target, then acknowledges it, then counts.
 -- KEYS: source, next stream, dead, ledger
 -- ARGV: group, consumer, first id, last id, number of entries, then of each entry:
---       "event", its id in source, and the values of id, entity_id, time, data that go to the
+--       an event: its id in source, and the values of id, entity_id, time, data that go to the
 --       next stream; or
 --       "next" or "dead", its id in source, number of flat fields, the flat fields
 --       and between them, before the events that have them: "shared", type, source, home
@@ -31,14 +31,16 @@ while i <= #ARGV do
     type_, came_by, home = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     i = i + 4
   end
-  local kind, id = ARGV[i], ARGV[i + 1]
-  local width = kind == 'event' and 6 or 3 + tonumber(ARGV[i + 2])
+  local kind = ARGV[i]
+  local is_event = kind ~= 'next' and kind ~= 'dead'  -- an id begins with a digit
+  local id = is_event and kind or ARGV[i + 1]
+  local width = is_event and 5 or 3 + tonumber(ARGV[i + 2])
   if holds(id) then
     local reply
-    if kind == 'event' then
-      reply = redis.pcall('XADD', next_stream, '*', 'v', '1', 'id', ARGV[i + 2], 'type', type_,
-        'entity_id', ARGV[i + 3], 'time', ARGV[i + 4], 'source', came_by, 'home', home,
-        'data', ARGV[i + 5])
+    if is_event then
+      reply = redis.pcall('XADD', next_stream, '*', 'v', '1', 'id', ARGV[i + 1], 'type', type_,
+        'entity_id', ARGV[i + 2], 'time', ARGV[i + 3], 'source', came_by, 'home', home,
+        'data', ARGV[i + 4])
     else
       local target = kind == 'next' and next_stream or dead
       reply = redis.pcall('XADD', target, '*', unpack(ARGV, i + 3, i + width - 1))

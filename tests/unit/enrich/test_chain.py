@@ -20,7 +20,7 @@ HOME = Registry(
 
 
 def enrich(event: Event, registry: Registry = EMPTY) -> Event:
-    ticks = itertools.count(100.0, 0.25)
+    ticks = itertools.count(100_000_000_000, 250_000_900)
     return chain.enrich(event, registry, NOW, "1.2.3", lambda: next(ticks))
 
 

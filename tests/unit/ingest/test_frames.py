@@ -13,7 +13,7 @@ async def test_all_that_waits_is_taken_at_once_in_order():
     frames = Frames(100)
     for frame in (b"a", b"b", b"c"):
         frames.put(frame)
-    assert await frames.take() == [b"a", b"b", b"c"]
+    assert list(await frames.take()) == [b"a", b"b", b"c"]
 
 
 async def test_taking_waits_for_a_frame():
@@ -23,7 +23,7 @@ async def test_taking_waits_for_a_frame():
     await asyncio.sleep(0)
     assert not taking.done()
     frames.put(b"a")
-    assert await taking == [b"a"]
+    assert list(await taking) == [b"a"]
 
 
 async def test_a_full_queue_asks_to_hang_up():
@@ -32,16 +32,16 @@ async def test_a_full_queue_asks_to_hang_up():
     frames.put(b"12345678")
     with pytest.raises(HomeAssistantUnavailable, match="INGEST_QUEUE_MB"):
         frames.put(b"901")
-    assert await frames.take() == [b"12345678"]
+    assert list(await frames.take()) == [b"12345678"]
     frames.put(b"901")
-    assert await frames.take() == [b"901"]
+    assert list(await frames.take()) == [b"901"]
 
 
 async def test_one_frame_may_be_larger_than_the_queue():
     """A frame that comes to an empty queue is taken, however large."""
     frames = Frames(10)
     frames.put(b"x" * 100)
-    assert await frames.take() == [b"x" * 100]
+    assert list(await frames.take()) == [b"x" * 100]
 
 
 async def test_an_end_in_order_is_an_empty_list():
@@ -49,9 +49,9 @@ async def test_an_end_in_order_is_an_empty_list():
     frames = Frames(10)
     frames.put(b"a")
     frames.end()
-    assert await frames.take() == [b"a"]
-    assert await frames.take() == []
-    assert await frames.take() == []
+    assert list(await frames.take()) == [b"a"]
+    assert list(await frames.take()) == []
+    assert list(await frames.take()) == []
 
 
 async def test_an_end_by_error_comes_after_the_last_frame():
@@ -59,7 +59,7 @@ async def test_an_end_by_error_comes_after_the_last_frame():
     frames = Frames(10)
     frames.put(b"a")
     frames.end(HomeAssistantUnavailable("gone"))
-    assert await frames.take() == [b"a"]
+    assert list(await frames.take()) == [b"a"]
     with pytest.raises(HomeAssistantUnavailable, match="gone"):
         await frames.take()
 
@@ -70,7 +70,7 @@ async def test_an_end_wakes_who_waits():
     taking = asyncio.create_task(frames.take())
     await asyncio.sleep(0)
     frames.end()
-    assert await taking == []
+    assert list(await taking) == []
 
 
 async def test_more_may_gather_until_there_is_enough_for_once():
