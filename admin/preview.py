@@ -47,7 +47,7 @@ def preview(event: Event, registry: Registry, sink: Sink[Any], *, enriched: bool
     try:
         if not enriched:
             now = time_of(time.time_ns() // 1000)
-            event = enrich(event, registry, now, __version__, time.perf_counter)
+            event = enrich(event, registry, now, __version__, time.perf_counter_ns)
         stage, reached = STORE, event
         point = sink.point(event)
         written = point if isinstance(point, bytes) else line(event)

@@ -1,8 +1,6 @@
 """The newest rows in memory too: the sender need not read what was just written."""
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final
 
 from common.bus import Row
@@ -22,23 +20,22 @@ class Fresh:
     """
 
     def __init__(self) -> None:
-        self._rows: deque[Row] = deque()
+        self._rows: list[Row] = []
         self.size_bytes = 0
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take in the rows that follow."""
-        self._rows.extend(rows)
-        self.size_bytes += sum([len(row.event.data) for row in rows])
+        self._rows += rows
+        self.size_bytes += _size(rows)
         if len(self._rows) > IN_MEMORY or self.size_bytes > IN_MEMORY_BYTES:
             self.forget()
 
     def after(self, seq: int, limit: int) -> list[Row]:
         """Rows that follow a number, and forget those up to it; none where the next is not here."""
-        while self._rows and self._rows[0].seq <= seq:
-            self.size_bytes -= len(self._rows.popleft().event.data)
-        if self._rows and self._rows[0].seq == seq + 1:
-            return list(islice(self._rows, limit))
-        return []
+        gone = max(0, seq + 1 - self._rows[0].seq) if self._rows else 0
+        self.size_bytes -= _size(self._rows[:gone])
+        del self._rows[:gone]
+        return self._rows[:limit] if self._rows and self._rows[0].seq == seq + 1 else []
 
     def all(self) -> list[Row]:
         """Every row."""
@@ -48,3 +45,7 @@ class Fresh:
         """Let all rows go: what is on the disk is read from there."""
         self._rows.clear()
         self.size_bytes = 0
+
+
+def _size(rows: Sequence[Row]) -> int:
+    return sum([len(row.event.data) for row in rows])

@@ -143,10 +143,8 @@ class Consumer:
         stored = [d.entry_id for i, d in enumerate(batch) if i not in refusals]
         if stored:
             keys = (batch[0].stream, self._bus.keys.ledger)
-            args = (self._group, "stored", *stored)
-            ours = await patiently(
-                partial(self._bus.run, "acknowledge", keys, *args), stop, "Redis"
-            )
+            acknowledge = partial(self._bus.run, "acknowledge", keys, self._group, "stored")
+            ours = await patiently(partial(acknowledge, many=stored), stop, "Redis")
             if strange := len(stored) - ours:
                 log.warning("Wrote entries again that another worker took", count=strange)
         if refusals:
@@ -287,7 +285,8 @@ class Consumer:
         overfill = overfill or all(isinstance(outcome, PoisonError) for _, outcome in pairs)
         _, buried, strange = await self._bus.run(
             *("overfill" if overfill else "move", keys),
-            *(self._group, self._name, first, last, len(pairs), *args),
+            *(self._group, self._name, first, last, len(pairs)),
+            many=args,
         )
         if buried:
             reasons = {o.reason for _, o in pairs if isinstance(o, PoisonError)}

@@ -142,13 +142,14 @@ class RawStream:
                 said = shared
                 args += (b"shared", *shared)
             args += (entry_id, *values_of(row.event))
-        return await self._append(tally.filtered, tally.duplicates, tally.complete_until, *args)
+        counts = (tally.filtered, tally.duplicates)
+        return await self._append(*counts, tally.complete_until, rows=args)
 
-    async def _append(self, *args: Field) -> tuple[int, int]:
+    async def _append(self, *said: Field, rows: Sequence[Field] = ()) -> tuple[int, int]:
         keys = (self._keys.raw, self._keys.dead, self._keys.watermark, self._keys.ledger)
         try:
             reply: list[Any] = await self._bus.run(
-                "append", keys, self._spool, self._position, *args
+                "append", keys, self._spool, self._position, *said, many=rows
             )
         except redis_errors.ResponseError as error:
             text = str(error)

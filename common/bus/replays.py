@@ -167,7 +167,8 @@ class Replays:
         state, replayed, gone, expired = await self._bus.run(
             "replay_many",
             (keys.dead, keys.inbox, keys.enriched, keys.ledger, keys.replay(job.job)),
-            *(owner, now_ms, LEASE_MS, now, int(job.force), *letter_ids),
+            *(owner, now_ms, LEASE_MS, now, int(job.force)),
+            many=letter_ids,
         )
         left = frozenset(letter_id.decode() for letter_id in expired)
         return Step(state.decode(), int(replayed), int(gone), left)

@@ -3,13 +3,26 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
+import hiredis
 import redis.exceptions as redis_errors
 from redis.asyncio import Redis
 
+from common.bus.entry import Field
+
 _SAME_BUT_WHEN_FULL = {"overfill": "move", "reconcile": "ledger"}
 """Script → the one whose text it has with other flags."""
+
+
+class Packed(NamedTuple):
+    """A command as it goes over the wire, in place of its words.
+
+    redis-py hands the words of a command on from call to call, and each copies all of them: the
+    thousands of a batch are packed before.
+    """
+
+    wire: bytes
 
 
 class Scripts:
@@ -19,13 +32,15 @@ class Scripts:
         self._redis = redis
         self._shas: dict[str, str] = {}
 
-    async def run(self, name: str, keys: Sequence[str], *args: Any) -> Any:  # noqa: ANN401
+    async def run(self, name: str, keys: Sequence[str], args: Sequence[Field]) -> Any:  # noqa: ANN401
         """Run `<name>.lua`; redis-py's errors come through as they are."""
         for _ in range(2):
             sha = self._shas.get(name) or await self._load(name)
+            words: tuple[Any, ...] = ("EVALSHA", sha, len(keys), *keys, *args)
+            packed = Packed(hiredis.pack_command(words))
             try:
                 return await self._redis.execute_command(  # type: ignore[no-untyped-call]
-                    "EVALSHA", sha, len(keys), *keys, *args
+                    "EVALSHA", packed
                 )
             except redis_errors.NoScriptError:  # Redis was restarted or its scripts flushed
                 self._shas.pop(name, None)

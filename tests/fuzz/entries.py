@@ -65,7 +65,8 @@ class Strange:
         self._mutator = Mutator(dice)
         texts = [text for text in event_texts("2024.3.3") if len(text) < 4_000]
         captured = [parse(text, "home", LIVE) for text in dice.sample(texts, 200)]
-        enriched = [enrich(event, EMPTY, _NOW, "1", time.perf_counter_ns) for event in captured[:100]]
+        clock = time.perf_counter_ns
+        enriched = [enrich(event, EMPTY, _NOW, "1", clock) for event in captured[:100]]
         self._events = [*captured, *enriched, *enriched]
 
     def entry(self) -> list[bytes]:
