@@ -11,7 +11,7 @@ from common.slot import slot
 from enrich.config import Settings
 from enrich.worker import RegistryReader, work
 
-BATCH_SIZE = 500
+BATCH_SIZE = 1000
 """Most events enriched at once, from each stream."""
 
 PAUSE_S = 0.005

@@ -33,8 +33,11 @@ LOOK_FOR_ABANDONED_S: Final = 10.0
 RELEASE_S: Final = 2.0
 """Longest time to give back what is in hand; what is not given back counts one death more."""
 
-MOVED_AT_ONCE: Final = 500
-"""Most entries in one script: Redis serves nobody else while it runs."""
+MOVED_AT_ONCE: Final = 1000
+"""Most entries in one script: Redis serves nobody else while it runs, some 10 ms for so many.
+
+With half as many each event costs the workers a twentieth more.
+"""
 
 log = logger(__name__)
 
@@ -59,7 +62,7 @@ class Consumer:
         group: str,
         name: str,
         *,
-        batch_size: int = 500,
+        batch_size: int = 1000,
         pause_s: float = 0.0,
         max_deaths: int = 3,
     ) -> None:
