@@ -190,6 +190,43 @@ async def test_a_batch_that_is_not_full_makes_the_next_gather(bus, stop):
     assert (await balanced(bus)).in_flight == 11
 
 
+async def test_a_full_batch_is_followed_at_once_by_the_next(bus, stop):
+    """Where more waits there is nothing to gather; after what is left it is asked how long."""
+    await append(bus, 1, 3)
+    reader = consumer(bus, pause_s=30.0, batch_size=2)
+    async with aclosing(reader.batches(stop)) as batches, asyncio.timeout(10):
+        for size in (2, 1):
+            batch = await anext(batches)
+            assert len(batch) == size
+            await reader.forward(batch, events_of(batch), KEYS.enriched, stop)
+
+
+async def test_how_long_the_next_batch_gathers_depends_on_how_many_came(bus, stop, monkeypatch):
+    """The thicker entries come the longer they gather."""
+    asked = []
+    monkeypatch.setattr(consumer_module, "gather_s", lambda *args: asked.append(args) or 0.0)
+    await append(bus, 1, 3)
+    reader = consumer(bus, pause_s=0.5)
+    async with aclosing(reader.batches(stop)) as batches:
+        batch = await anext(batches)
+        await reader.forward(batch, events_of(batch), KEYS.enriched, stop)
+        await append(bus, 4, 4)
+        await anext(batches)
+    assert asked == [(0.5, 3)]
+
+
+async def test_a_batch_is_let_go_of_before_the_next_is_read(bus, stop):
+    """Who keeps a batch does not keep its events: the next one is read into their memory."""
+    await append(bus, 1, 4)
+    reader = consumer(bus, batch_size=2)
+    async with aclosing(reader.batches(stop)) as batches:
+        kept = await anext(batches)
+        await reader.forward(kept, events_of(kept), KEYS.enriched, stop)
+        assert len(kept) == 2
+        assert events_of(await anext(batches)) == [event(3), event(4)]
+        assert kept == []
+
+
 async def test_forwarding_appends_acknowledges_and_counts(bus, stop):
     """After a forward the entry stands in the next stream, is acknowledged, and is counted."""
     await append(bus, 1, 2)

@@ -12,6 +12,20 @@ _SCRIPTS = "common/bus/scripts/"
 
 MUTANTS = (
     Mutant(
+        "a full batch is followed by a pause",
+        "common/bus/consumer.py",
+        "came = len(batch)",
+        "came = 1",
+        (_CONSUMER + "test_a_full_batch_is_followed_at_once_by_the_next",),
+    ),
+    Mutant(
+        "a batch is kept while the next is read",
+        "common/bus/consumer.py",
+        "            batch.clear()\n",
+        "",
+        (_CONSUMER + "test_a_batch_is_let_go_of_before_the_next_is_read",),
+    ),
+    Mutant(
         "what is sent again after a DEL is captured again",
         "common/bus/scripts/append.lua",
         "local captured = appended - repeated",
