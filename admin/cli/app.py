@@ -21,6 +21,25 @@ app = typer.Typer(
 app.add_typer(dead, name="dead")
 
 
+def _tell_version(*, is_asked: bool) -> None:
+    if is_asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version of habus."
+        ),
+    ] = False,
+) -> None:
+    """Options of habus itself."""
+
+
 def main() -> None:
     """Run a command; what goes wrong is one sentence and an exit code."""
     try:

@@ -128,9 +128,10 @@ def test_help_loads_nothing_heavy():
     assert done.stdout == "[]\n"
 
 
-def test_version(habus):
+@pytest.mark.parametrize("asked", ["version", "--version"])
+def test_version(habus, asked):
     """Its version and nothing else."""
-    code, out, _ = habus("version")
+    code, out, _ = habus(asked)
     assert code == 0
     assert out.strip().count(".") == 2
 
