@@ -58,7 +58,8 @@ MUTANTS = (
         "common/bus/consumer.py",
         """        _, buried, strange = await self._bus.run(
             *("overfill" if overfill else "move", keys),
-            *(self._group, self._name, first, last, len(pairs), *args),
+            *(self._group, self._name, first, last, len(pairs)),
+            many=args,
         )
 """,
         """        moves: list[tuple[Field, ...]] = []

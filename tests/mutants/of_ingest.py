@@ -174,7 +174,7 @@ MUTANTS = (
     Mutant(
         "a state change is dated by when it was fired",
         "ingest/parse.py",
-        "return time or _normal(header.time_fired)",
+        "return _normal(new.last_updated) or _normal(header.time_fired)",
         "return _normal(header.time_fired)",
         (_PARSE + "test_a_state_change_is_dated_by_its_new_state",),
     ),
