@@ -60,8 +60,7 @@ class Bench:
             yield from report.throughput(figures[title], title, has_bar=has_bar)
         quick = {title: each for title, each in figures.items() if title.startswith("everysec")}
         per_s = {title: each["stored_per_s"] for title, each in quick.items()}
-        us = {title: sum(each[w] for w in report.WORKERS) for title, each in quick.items()}
-        yield from report.floor(medians(self._floors), per_s, us)
+        yield from report.floor(medians(self._floors), per_s)
         yield from self._low_rates()
         yield from self._one_process()
 
