@@ -17,7 +17,7 @@ In other events `code` is data: the button of a remote control, for instance.
 """
 
 _CALL_SERVICE: Final = "call_service"
-_EQUALS, _BACKSLASH = b"=\\"
+_EQUALS, _BACKSLASH = ord("="), ord("\\")
 
 _PARAMETER: Final = r"""([?&][^?&=#\s"\\]*(?:[Tt]oken|authSig)=)[A-Za-z0-9_.~%+/=-]+"""
 """A query parameter that grants access, in whatever text: `entity_picture`, a signed path…"""

@@ -58,7 +58,7 @@ async def work(  # noqa: PLR0913, PLR0917 - what it reads from, writes to, and i
         for _, same in groupby(batch, lambda held: held.stream):
             latency.add_ordered(list(same), lambda held: ms_of_id(held.entry_id), now_ms)
         heartbeat.count(enriched=sum(isinstance(outcome, Event) for outcome in outcomes))
-        del outcomes, same  # before the next batch is read: see `Consumer.batches`
+        del outcomes  # before the next batch is read: see `Consumer.batches`
 
 
 async def wait_for_room(room: Room, heartbeat: Heartbeat, stop: asyncio.Event) -> None:

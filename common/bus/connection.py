@@ -206,7 +206,7 @@ async def connect(
     except (ValueError, TypeError) as error:
         message = f"REDIS_URL: {error}; write redis://host:6379/0, rediss://… or unix:///path"
         raise InvalidSetting(message) from error
-    pool.connection_class = _PACKED[pool.connection_class]
+    pool.connection_class = _PACKING[pool.connection_class]
     redis = Redis(connection_pool=pool)
     # Entries stay flat lists of bytes: a dict for each would cost more than the network.
     for command in ("XREADGROUP", "XCLAIM", "XPENDING"):
@@ -253,7 +253,7 @@ def _as_it_came(reply: Any, **_options: Any) -> Any:  # noqa: ANN401 - a reply o
     return reply
 
 
-class _Packed(AbstractConnection):
+class _Packing(AbstractConnection):
     """Packs commands in C, five times faster than redis.asyncio's own packer."""
 
     def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401 - as redis-py has it
@@ -284,20 +284,20 @@ class _Packed(AbstractConnection):
             raise
 
 
-class _PackedTcp(_Packed, Connection):
+class _PackingTcp(_Packing, Connection):
     pass
 
 
-class _PackedTls(_Packed, SSLConnection):
+class _PackingTls(_Packing, SSLConnection):
     pass
 
 
-class _PackedUnix(_Packed, UnixDomainSocketConnection):
+class _PackingUnix(_Packing, UnixDomainSocketConnection):
     pass
 
 
-_PACKED: dict[type[Any], type[Any]] = {
-    Connection: _PackedTcp,
-    SSLConnection: _PackedTls,
-    UnixDomainSocketConnection: _PackedUnix,
+_PACKING: dict[type[Any], type[Any]] = {
+    Connection: _PackingTcp,
+    SSLConnection: _PackingTls,
+    UnixDomainSocketConnection: _PackingUnix,
 }

@@ -11,8 +11,10 @@ P99_MS = {20.0: "p50 < 8, p99 < 25", 1000.0: "p99 < 40"}
 """Bars of latency by rate."""
 
 JSON_US, XADD_US = 7.64, 5.3
-"""What `json.loads` takes for such an event, and Redis for an XADD of such an entry, where the bars
-were set: Intel Xeon, Python 3.11.7."""
+"""What `json.loads` took where the bars were set, and Redis for an XADD: Intel Xeon, Python 3.11.7.
+
+Of an event of 1,108 bytes, in an entry of seven fields; ours are a little larger.
+"""
 
 Row = tuple[str, ...]
 

@@ -191,7 +191,7 @@ async def test_a_batch_that_is_not_full_makes_the_next_gather(bus, stop):
 
 
 async def test_a_full_batch_is_followed_at_once_by_the_next(bus, stop):
-    """Where more waits there is nothing to gather; after what is left it is asked how long."""
+    """A full batch says that more waits: there is no pause in which more would gather."""
     await append(bus, 1, 3)
     reader = consumer(bus, pause_s=30.0, batch_size=2)
     async with aclosing(reader.batches(stop)) as batches, asyncio.timeout(10):
