@@ -6,7 +6,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from common.config import HomeSettings, Names, SinkSettings, WorkerSettings, http_url
+from common.config import (
+    HomeSettings,
+    Names,
+    SinkSettings,
+    Token,
+    WorkerSettings,
+    every,
+    http_url,
+)
 
 SHORTEST_TOKEN = 16
 """Characters."""
@@ -31,13 +39,8 @@ def _root_path(path: str) -> str:
     return path
 
 
-def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    for origin in origins:
-        if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", origin):
-            raise ValueError(
-                "is no list of origins: each is http(s)://host, with a port if need be"
-            )
-    return origins
+_host = re.compile(r"[A-Za-z0-9._-]+")
+_origin = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 
 
 class Settings(WorkerSettings, HomeSettings, SinkSettings):
@@ -51,7 +54,7 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
     admin_port: int = Field(
         default=8003, ge=0, le=65535, description="Port to listen on; 0 for any that is free."
     )
-    admin_token: Annotated[SecretStr, AfterValidator(_hard_to_guess)] = Field(
+    admin_token: Annotated[Token, AfterValidator(_hard_to_guess)] = Field(
         default=SecretStr(""),
         examples=["leave-it-out-and-habus-makes-one"],
         description="Bearer token for every route but `/healthz` and `/readyz`; where none is "
@@ -68,12 +71,14 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
         examples=["/habus"],
         description="Path under which a reverse proxy serves habus, as `/habus`.",
     )
-    admin_cors_origins: Annotated[Names, AfterValidator(_origins)] = Field(
+    admin_cors_origins: Annotated[Names, every(_origin.fullmatch, "origin")] = Field(
         default=(),
         examples=["https://panel.example.org"],
         description="Origins, comma-separated, whose pages may call with the token; none else can.",
     )
-    admin_allowed_hosts: Names = Field(
+    admin_allowed_hosts: Annotated[
+        Names, every(_host.fullmatch, "host name (it has neither scheme nor port)")
+    ] = Field(
         default=(),
         examples=["habus.example.org"],
         description="More host names, comma-separated, under which browsers may call; addresses, "

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from admin.config import Settings as AdminSettings
 from admin.demo import Silence, end_after, ledger_at_end, say_when_stored, say_where
 from admin.doctor import Home
 from admin.embedded_redis import EmbeddedRedis, embedded_redis
-from common.config import Settings
+from common.config import Settings, Token
 from common.environment import DEFAULT
 from common.errors import InvalidSetting
 from common.lifecycle import Stopped, run
@@ -56,16 +56,8 @@ class Rooms(NamedTuple):
         Raises:
             InvalidSetting: When any is wrong; the message has a line for each.
         """
-        problems: dict[str, None] = {}
-        read: list[Settings] = []
-        for kind in (IngestSettings, EnrichSettings, StoreSettings, AdminSettings):
-            try:
-                read.append(kind.from_environment())
-            except InvalidSetting as error:
-                problems |= dict.fromkeys(str(error).splitlines())
-        if problems:
-            raise InvalidSetting("\n".join(problems))
-        return cls(*read)  # type: ignore[arg-type] # they are in the order of the fields
+        kinds = (IngestSettings, EnrichSettings, StoreSettings, AdminSettings)
+        return cls(*_read(kinds))  # type: ignore[arg-type] # they are in the order of the fields
 
     def with_values(self, values: Mapping[str, object], *, where_default: bool = False) -> "Rooms":
         """Return them with other values of some settings, in each room that has them.
@@ -141,22 +133,41 @@ def run_demo(*, seconds: float, port: int, rate: float, data: Path | None, start
     return run(partial(_demo, seconds, port, rate, data, started))
 
 
-def home_and_spool() -> tuple[Home, Path]:
-    """Return how Home Assistant is reached, and where the spool is, for `habus doctor`.
+def for_doctor() -> tuple[AdminSettings, Home, Path]:
+    """Return admin's settings, how Home Assistant is reached, and where the spool is.
 
     Raises:
-        InvalidSetting: When a setting of ingest is wrong; the token may be missing.
+        InvalidSetting: When a setting of any room is wrong; the token may be missing.
     """
-    settings = _WithoutToken.from_environment()
-    token = settings.ha_access_token.get_secret_value()
-    home = Home(settings.ha_websocket_url, token, settings.ha_ca_file)
-    return home, settings.ingest_spool_path
+    kinds = (_WithoutToken, EnrichSettings, StoreSettings, AdminSettings)
+    ingest_, _, _, admin_ = Rooms(*_read(kinds))  # type: ignore[arg-type] # in order
+    token = ingest_.ha_access_token.get_secret_value()
+    home = Home(ingest_.ha_websocket_url, token, ingest_.ha_ca_file)
+    return admin_, home, ingest_.ingest_spool_path
 
 
 class _WithoutToken(IngestSettings):
     """Settings of ingest where the token may be missing: it is set where ingest runs."""
 
-    ha_access_token: SecretStr = SecretStr("")
+    ha_access_token: Token = SecretStr("")
+
+
+def _read(kinds: Iterable[type[Settings]]) -> list[Settings]:
+    """Read the settings of several rooms.
+
+    Raises:
+        InvalidSetting: When any is wrong; the message has a line for each, once.
+    """
+    problems: dict[str, None] = {}
+    read: list[Settings] = []
+    for kind in kinds:
+        try:
+            read.append(kind.from_environment())
+        except InvalidSetting as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise InvalidSetting("\n".join(problems))
+    return read
 
 
 async def together(

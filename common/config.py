@@ -1,11 +1,12 @@
 """Settings: read once, at the door, into a typed thing; here are those that several rooms share."""
 
 import os
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,20 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from common.environment import DEFAULT, MayComeFromFile, Variables, is_secret, problems_of
 from common.errors import InvalidSetting
+
+REDIS_OPTIONS: Mapping[str, str] = {
+    "db": r"\d+",
+    "ssl_ca_certs": ".+",
+    "ssl_certfile": ".+",
+    "ssl_keyfile": ".+",
+    "ssl_cert_reqs": "none|optional|required",
+    "ssl_check_hostname": "true|false",
+}
+"""What may stand after the `?` of a Redis' address, and its values: `ssl_…` with `rediss://` only.
+
+All else is refused: some of it would change how the bus speaks, such as `decode_responses`.
+Source: https://redis.readthedocs.io/en/stable/connections.html
+"""
 
 
 def _lower(value: object) -> object:
@@ -48,7 +63,21 @@ def _redis_url(value: str) -> str:
         url.scheme == "unix" and url.path
     ):
         raise ValueError("is no address of a Redis: it starts with redis://, rediss:// or unix://")
+    if url.scheme != "unix" and not re.fullmatch(r"(/\d*)?", url.path):
+        raise ValueError("is no address of a Redis: after / stands the number of a database")
+    for name, text in parse_qsl(url.query, keep_blank_values=True):
+        may_stand = url.scheme == "rediss" or not name.startswith("ssl_")
+        if not (may_stand and re.fullmatch(REDIS_OPTIONS.get(name, "(?!)"), text)):
+            known = ", ".join(REDIS_OPTIONS)
+            raise ValueError(f"has {name!r} after its ?; {known} are known, ssl_… for rediss://")
     return value
+
+
+def _token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("holds a character that no token has: copy it anew, in one line")
+    return token
 
 
 def _schema_of_sink(value: str, others: ValidationInfo) -> str:
@@ -76,8 +105,34 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _without_query(url: str) -> str:
+    if "?" in url or "#" in url:
+        raise ValueError("is more than an address: neither ? nor # belongs there")
+    return url
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Comma-separated in the environment."""
+
+
+def every(is_one: Callable[[str], object], kind: str) -> AfterValidator:
+    """Check each of the `Names`; all that are wrong are told at once.
+
+    Args:
+        is_one: Tells whether a name is right.
+        kind: What it is then, as `domain`.
+    """
+
+    def checked(names: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [name for name in names if not is_one(name)]:
+            raise ValueError(f"names what is no {kind}: {', '.join(map(repr, wrong))}")
+        return names
+
+    return AfterValidator(checked)
+
+
+Token = Annotated[SecretStr, AfterValidator(_token)]
+"""Can be sent in a header of HTTP."""
 
 Word = Annotated[str, AfterValidator(_word)]
 """A name that can be part of a Redis key."""
@@ -175,7 +230,8 @@ class WorkerSettings(Settings):
 
     redis_url: Annotated[str, AfterValidator(_redis_url), MayComeFromFile()] = Field(
         default="redis://127.0.0.1:6379/0",
-        description="Redis; `redis://`, `rediss://` and `unix://` work.",
+        description="Redis; `redis://`, `rediss://` and `unix://` work; `?db=1` may "
+        "follow, and for TLS `?ssl_ca_certs=/ca.pem`.",
     )
     bus_prefix: Word = Field(default="ha", description="First part of every Redis key.")
     bus_max_deliveries: int = Field(
@@ -227,10 +283,10 @@ class SinkSettings(Settings):
         description="Shape of the points in InfluxDB: habus's own, or that of Home Assistant's "
         "`influxdb`.",
     )
-    influxdb_url: Annotated[str, AfterValidator(http_url)] = Field(
+    influxdb_url: Annotated[str, AfterValidator(http_url), AfterValidator(_without_query)] = Field(
         default="http://127.0.0.1:8086", description="InfluxDB."
     )
-    influxdb_token: SecretStr = Field(
+    influxdb_token: Token = Field(
         default=SecretStr(""),
         examples=["the-token-that-InfluxDB-showed-you"],
         description="Token that may write to, and read, the bucket.",

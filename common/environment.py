@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
+from common.redaction import Redaction
+
 NAMES = (
     "ADMIN_ALLOWED_HOSTS", "ADMIN_CORS_ORIGINS", "ADMIN_HOST", "ADMIN_PORT", "ADMIN_READ_ONLY",
     "ADMIN_ROOT_PATH", "ADMIN_TOKEN", "ADMIN_TOKEN_PATH",
@@ -215,8 +217,8 @@ def _plain(detail: ErrorDetails, name: str, field: FieldInfo) -> str:
 
 
 def _shown(value: object) -> str:
-    without_password = re.sub(r"//[^/@\s]*@", "//***@", str(value))
-    return repr(without_password[:80])
+    without_password = re.sub(r"//\S*@", "//***@", str(value))  # one with a / in it, too
+    return repr(Redaction().text(without_password)[:80])
 
 
 def _words(error: OSError | UnicodeDecodeError) -> str:

@@ -1,12 +1,14 @@
 """Settings of ingest."""
 
+import re
+import ssl
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 
-from common.config import HomeSettings, Names, WorkerSettings
+from common.config import HomeSettings, Lower, Names, Token, WorkerSettings, every
 
 WEBSOCKET_PATH = "/api/websocket"
 """Source: https://developers.home-assistant.io/docs/api/websocket"""
@@ -37,6 +39,34 @@ def websocket_url(address: str) -> str:
     return f"{scheme}://{url.netloc}{path}"
 
 
+def _authorities(file: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise ValueError(f"cannot be used as certificates in PEM format ({error})") from error
+    return file
+
+
+def _is_glob(name: str) -> bool:
+    """Whether an entity id could match: its plain characters are those of ids, one dot at most."""
+    plain = re.sub(r"\[!?\]?[^\]]*\]|[*?]", "", name)
+    if plain == name:
+        return _entity_id.fullmatch(name) is not None
+    return re.fullmatch(r"[a-z0-9_]*\.?[a-z0-9_]*", plain) is not None
+
+
+_domain = re.compile(r"[a-z0-9_]+")
+_entity_id = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
+
+Domains = Annotated[Names, Lower, every(_domain.fullmatch, "domain")]
+Entities = Annotated[
+    Names,
+    Lower,
+    every(_entity_id.fullmatch, "entity id (a pattern belongs into the …_ENTITY_GLOBS beside it)"),
+]
+Globs = Annotated[Names, Lower, every(_is_glob, "pattern that an entity id could match")]
+
+
 class Settings(WorkerSettings, HomeSettings):
     """Settings of ingest."""
 
@@ -45,12 +75,12 @@ class Settings(WorkerSettings, HomeSettings):
         examples=["http://homeassistant.local:8123"],
         description="Home Assistant; `http(s)://host:8123` is accepted and completed.",
     )
-    ha_access_token: SecretStr = Field(
+    ha_access_token: Token = Field(
         min_length=1,
         examples=["a-long-lived-access-token"],
         description="Long-lived access token: your profile in Home Assistant, tab Security.",
     )
-    ha_ca_file: Path | None = Field(
+    ha_ca_file: Annotated[Path, AfterValidator(_authorities)] | None = Field(
         default=None,
         examples=["/run/secrets/my-ca.pem"],
         description="Certificate authority of your own for `wss://`, a PEM file.",
@@ -68,22 +98,22 @@ class Settings(WorkerSettings, HomeSettings):
         examples=["24"],
         description="Hours of history fetched at the very first start; 0: none.",
     )
-    ha_include_domains: Names = Field(
+    ha_include_domains: Domains = Field(
         default=(), examples=["sensor,light"], description="Domains to capture."
     )
-    ha_include_entities: Names = Field(
+    ha_include_entities: Entities = Field(
         default=(), examples=["sensor.kitchen_temperature"], description="Entities to capture."
     )
-    ha_include_entity_globs: Names = Field(
+    ha_include_entity_globs: Globs = Field(
         default=(), examples=["sensor.*_power"], description="Patterns of entities to capture."
     )
-    ha_exclude_domains: Names = Field(
+    ha_exclude_domains: Domains = Field(
         default=(), examples=["automation,update"], description="Domains to leave out."
     )
-    ha_exclude_entities: Names = Field(
+    ha_exclude_entities: Entities = Field(
         default=(), examples=["sensor.time"], description="Entities to leave out."
     )
-    ha_exclude_entity_globs: Names = Field(
+    ha_exclude_entity_globs: Globs = Field(
         default=(), examples=["sensor.*_rssi"], description="Patterns of entities to leave out."
     )
     ingest_spool_path: Path = Field(

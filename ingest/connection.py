@@ -119,13 +119,14 @@ async def connect(url: str, ca_file: Path | None = None) -> AsyncIterator[Socket
 
     Raises:
         HomeAssistantUnavailable: When it cannot be opened; the message says why and what to do.
-        InvalidSetting: When the address or the file of authorities cannot be used at all.
+        InvalidSetting: When the address cannot be used at all.
     """
     is_secure = url.startswith("wss:")
+    trusted = _trusting(ca_file) if is_secure else None
     try:
         client = await open_websocket(
             url,
-            ssl=_trusting(ca_file) if is_secure else None,
+            ssl=trusted,
             create_connection=_Client,
             compression=None,  # costs both sides more than a LAN gains
             proxy=None,
@@ -174,8 +175,8 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise InvalidSetting(
-            f"HA_CA_FILE {ca_file} cannot be used as certificates in PEM format: {error}"
+        raise HomeAssistantUnavailable(
+            f"HA_CA_FILE {ca_file} cannot be used any more as certificates in PEM format: {error}"
         ) from error
 
 

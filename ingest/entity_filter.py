@@ -1,24 +1,18 @@
 """Which entities are captured: include and exclude, as Home Assistant itself decides."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fnmatch import translate
 from functools import lru_cache
 
 import msgspec
 
-from common.errors import InvalidSetting
-
 REMEMBERED = 65_536
 """Entities whose decision is remembered."""
 
-_domain = re.compile(r"[a-z0-9_]+")
-_entity_id = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
-_WILDCARDS = "*?["
-
 
 class Rules(msgspec.Struct, frozen=True):
-    """What one side of the filter names, as people wrote it.
+    """What one side of the filter names, in lower case.
 
     Attributes:
         domains: `sensor`, `light`…
@@ -47,16 +41,10 @@ class EntityFilter:
     Args:
         include: What passes.
         exclude: What does not.
-
-    Raises:
-        InvalidSetting: When a name can match no entity; the message says which and where.
     """
 
     def __init__(self, include: Rules | None = None, exclude: Rules | None = None) -> None:
-        include, exclude = _lowered(include or Rules()), _lowered(exclude or Rules())
-        faults = [*_faults("HA_INCLUDE", include), *_faults("HA_EXCLUDE", exclude)]
-        if faults:
-            raise InvalidSetting("\n".join(faults))
+        include, exclude = include or Rules(), exclude or Rules()
         self._included, self._excluded = set(include.entities), set(exclude.entities)
         self._included_domains, self._excluded_domains = set(include.domains), set(exclude.domains)
         self._included_glob = _any_of(include.entity_globs)
@@ -82,36 +70,6 @@ class EntityFilter:
         return not self._included
 
 
-def _lowered(rules: Rules) -> Rules:
-    return Rules(*(_all_lowered(each) for each in msgspec.structs.astuple(rules)))
-
-
-def _all_lowered(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name.strip().lower() for name in names)
-
-
 def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
     """Compile globs into one pattern; of none it is a pattern that matches nothing."""
     return re.compile("|".join(translate(glob) for glob in globs) or r"(?!)")
-
-
-def _faults(prefix: str, rules: Rules) -> Iterator[str]:
-    for domain in rules.domains:
-        if not _domain.fullmatch(domain):
-            yield f"{prefix}_DOMAINS: {domain!r} is no domain; write it like sensor or light"
-    for entity_id in rules.entities:
-        if any(sign in entity_id for sign in _WILDCARDS):
-            yield f"{prefix}_ENTITIES: {entity_id!r} is a glob; put it into {prefix}_ENTITY_GLOBS"
-        elif not _entity_id.fullmatch(entity_id):
-            yield f"{prefix}_ENTITIES: {entity_id!r} is no entity id; write it like sensor.outdoor"
-    for glob in rules.entity_globs:
-        if not _can_match(glob):
-            yield f"{prefix}_ENTITY_GLOBS: {glob!r} matches no entity; write it like sensor.*_rssi"
-
-
-def _can_match(glob: str) -> bool:
-    """Whether an entity id could match: its plain characters are those of ids, one dot at most."""
-    plain = re.sub(r"\[!?\]?[^\]]*\]|[*?]", "", glob)
-    if plain == glob:
-        return _entity_id.fullmatch(glob) is not None
-    return re.fullmatch(r"[a-z0-9_]*\.?[a-z0-9_]*", plain) is not None

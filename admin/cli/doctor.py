@@ -1,11 +1,11 @@
 """`habus doctor`."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from admin.cli import show
-from admin.config import Settings
 from admin.doctor import Finding, findings
-from admin.standalone import home_and_spool
+from admin.standalone import for_doctor
 from common.logs import start_logging
 
 SIGNS = {"fine": "✓", "warning": "!", "wrong": "✗"}
@@ -14,18 +14,17 @@ SIGNS = {"fine": "✓", "warning": "!", "wrong": "✗"}
 
 def doctor(*, as_json: bool) -> int:
     """Print a line for each thing looked at; return 1 when something is wrong."""
-    settings = Settings.from_environment()
+    settings, home, spool = for_doctor()
     start_logging()
-    found = asyncio.run(_ask(settings, silent=as_json))
+    found = asyncio.run(_ask(findings(settings, home, spool.parent), silent=as_json))
     if as_json:
         show.as_json({"findings": found})
     return 1 if any(finding.verdict == "wrong" for finding in found) else 0
 
 
-async def _ask(settings: Settings, *, silent: bool) -> list[Finding]:
-    home, spool = home_and_spool()
+async def _ask(asked: AsyncIterator[Finding], *, silent: bool) -> list[Finding]:
     found = []
-    async for finding in findings(settings, home, spool.parent):
+    async for finding in asked:
         found.append(finding)
         if not silent:
             advice = f": {finding.advice}" if finding.advice else ""

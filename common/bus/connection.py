@@ -182,30 +182,21 @@ async def connect(
     Every command is sent once: what to do after a lost answer is decided by who sent it.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
+        url: `redis://`, `rediss://` or `unix://`, as settings check it.
         keys: Names of the keys; of prefix `ha` when None.
         most: Connections at once, for which commands wait; None: as many as there are commands.
-
-    Raises:
-        InvalidSetting: When the URL cannot be read.
     """
-    try:
-        pool: ConnectionPool = (
-            ConnectionPool if most is None else BlockingConnectionPool
-        ).from_url(
-            url,
-            **({} if most is None else {"max_connections": most, "timeout": ANSWER_TIMEOUT_S}),
-            # redis-py would repeat an XADD whose answer was lost, and so write it twice.
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            socket_timeout=ANSWER_TIMEOUT_S,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-            health_check_interval=0,
-        )
-    except (ValueError, TypeError) as error:
-        message = f"REDIS_URL: {error}; write redis://host:6379/0, rediss://… or unix:///path"
-        raise InvalidSetting(message) from error
+    pool: ConnectionPool = (ConnectionPool if most is None else BlockingConnectionPool).from_url(
+        url,
+        **({} if most is None else {"max_connections": most, "timeout": ANSWER_TIMEOUT_S}),
+        # redis-py would repeat an XADD whose answer was lost, and so write it twice.
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        socket_timeout=ANSWER_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+        health_check_interval=0,
+    )
     pool.connection_class = _PACKING[pool.connection_class]
     redis = Redis(connection_pool=pool)
     # Entries stay flat lists of bytes: a dict for each would cost more than the network.

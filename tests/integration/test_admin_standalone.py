@@ -126,12 +126,22 @@ async def test_a_demo_can_be_looked_at_and_stopped(tmp_path):
 
 async def test_a_real_home_names_every_setting_that_is_wrong(tmp_path):
     """All wrong settings of all rooms stand in one message; exit code 2, no traceback."""
-    code, _, err = await ended(
-        habus("run", cwd=tmp_path, ADMIN_TOKEN="short", STORE_SINK="none", BUS_MAX_DELIVERIES="0")
-    )
+    wrong = {
+        "ADMIN_TOKEN": "short",
+        "BUS_MAX_DELIVERIES": "0",
+        "HA_CA_FILE": "/nowhere/ca.pem",
+        "HA_EXCLUDE_DOMAINS": "Sen.sor",
+        "HA_INCLUDE_ENTITY_GLOBS": "sensor",
+        "INFLUXDB_TOKEN": "tok\u2026en",
+        "REDIS_URL": "redis://127.0.0.1?foo=1",
+        "STORE_SINK": "none",
+    }
+    code, out, err = await ended(habus("run", cwd=tmp_path, **wrong))
     assert code == 2
-    for name in ("HA_ACCESS_TOKEN", "ADMIN_TOKEN", "STORE_SINK", "BUS_MAX_DELIVERIES"):
-        assert len(re.findall(rf"(?m)^  {name}:", err)) == 1, err
+    named = re.findall(r"(?m)^  ([A-Z_]+): ", err)
+    assert sorted(named) == sorted([*wrong, "HA_ACCESS_TOKEN"]), err
+    assert not out
+    assert not list(tmp_path.iterdir()), "something was started before"
     assert "Traceback" not in err
 
 

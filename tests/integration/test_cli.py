@@ -215,6 +215,19 @@ def test_wrong_settings_have_an_exit_code_of_their_own(habus, monkeypatch):
     assert "STORE_SINK" in err
 
 
+def test_the_doctor_names_wrong_settings_of_every_room(habus, monkeypatch):
+    """Who asks what is wrong hears of all rooms at once, and not of a token that is missing."""
+    monkeypatch.setenv("ADMIN_PORT", "none")
+    monkeypatch.setenv("HA_EXCLUDE_DOMAINS", "sen.sor")
+    monkeypatch.setenv("STORE_LINGER_MS", "soon")
+    monkeypatch.delenv("HA_ACCESS_TOKEN", raising=False)
+    code, out, err = habus("doctor")
+    assert (code, out) == (2, "")
+    for name in ("ADMIN_PORT", "HA_EXCLUDE_DOMAINS", "STORE_LINGER_MS"):
+        assert err.count(f"{name}: ") == 1
+    assert "HA_ACCESS_TOKEN" not in err
+
+
 def test_the_ledger_as_a_table_and_as_json(habus, environment):
     """The same numbers for people and for programs; unaccounted events are exit code 1."""
     habus("send", "my_event", "--data", "{}")

@@ -157,27 +157,6 @@ def test_who_does_not_even_speak_http_is_wrong():
     assert (found.verdict, found.advice) == ("wrong", "check HA_WEBSOCKET_URL")
 
 
-def test_a_mangled_token_is_not_shown():
-    """A token that no header can carry is asked for anew; nobody is sent it, or told it."""
-    for token in ("half-a-\ntoken", "tok\u2026en"):
-        [found] = of_home(Home(f"ws://127.0.0.1:{free_port()}/api/websocket", token))
-        assert found.verdict == "wrong"
-        assert "HA_ACCESS_TOKEN" in found.text
-        assert "tok" not in (found.text + found.advice).replace("token", "")
-
-
-@pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_certificate_that_cannot_be_read_is_named(tmp_path, content):
-    """HA_CA_FILE that is not there, or holds no certificate, is a finding and no traceback."""
-    file = tmp_path / "ca.pem"
-    if content:
-        file.write_text(content)
-    [found] = of_home(Home("wss://127.0.0.1:1/api/websocket", "the-token", file))
-    assert found.verdict == "wrong"
-    assert str(file) in found.text
-    assert "HA_CA_FILE" in found.advice
-
-
 def test_home_assistant_away_is_wrong():
     """Nobody there: the address is what to check."""
     [found] = of_home(Home(f"ws://127.0.0.1:{free_port()}/api/websocket", "the-token"))

@@ -1,15 +1,17 @@
 import os
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
+from redis.asyncio import ConnectionPool
 
 import admin.config
 import ingest.config
 import store.config
-from common.config import Settings, WorkerSettings
+from common.config import REDIS_OPTIONS, Settings, WorkerSettings
 from common.errors import InvalidSetting
 from ingest.config import websocket_url
 
@@ -242,6 +244,32 @@ def test_all_errors_at_once():
         ),
         (
             admin.config.Settings,
+            {"ADMIN_ALLOWED_HOSTS": "habus.example.org,https://b.example.org"},
+            (
+                "ADMIN_ALLOWED_HOSTS: 'habus.example.org,https://b.example.org' names what is no "
+                "host name (it has neither scheme nor port): 'https://b.example.org'; "
+                "write for example ADMIN_ALLOWED_HOSTS=habus.example.org"
+            ),
+        ),
+        (
+            admin.config.Settings,
+            {"ADMIN_CORS_ORIGINS": "panel.example.org"},
+            (
+                "ADMIN_CORS_ORIGINS: 'panel.example.org' names what is no origin: "
+                "'panel.example.org'; "
+                "write for example ADMIN_CORS_ORIGINS=https://panel.example.org"
+            ),
+        ),
+        (
+            store.config.Settings,
+            {"INFLUXDB_URL": "http://h:8086/?token=s3cr3t"},
+            (
+                "INFLUXDB_URL: 'http://h:8086/?token=***' is more than an address: neither ? nor # "
+                "belongs there; write for example INFLUXDB_URL=http://127.0.0.1:8086"
+            ),
+        ),
+        (
+            admin.config.Settings,
             {"ADMIN_PORT": "http"},
             "ADMIN_PORT: 'http' is no whole number; write for example ADMIN_PORT=8003",
         ),
@@ -295,17 +323,93 @@ def test_choices_and_lists_are_forgiving():
     assert ingest.config.Settings(ha_access_token="t", ha_event_types=("a",)).ha_event_types
 
 
-@pytest.mark.parametrize("url", ["rediss://h", "unix:///run/redis.sock", "redis://[::1]:6379/2"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rediss://h",
+        "redis://h/",
+        "redis://[::1]:6379/2",
+        "redis://:pass%2Fword@h?db=3",
+        "unix:///run/redis.sock",
+        "unix://user:password@/run/redis.sock?db=1",
+        "rediss://h/1?ssl_ca_certs=/ca.pem&ssl_cert_reqs=required&ssl_check_hostname=false",
+    ],
+)
 def test_addresses_of_redis(url):
     """TLS, sockets and IPv6 are addresses of a Redis."""
     assert WorkerSettings(redis_url=url).redis_url == url
 
 
-@pytest.mark.parametrize("url", ["http://h", "redis://", "unix://", "redis://h:port", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://h", "redis://", "unix://", "redis://h:port", ""),
+        *("redis://h/zero", "redis://h/0/1", "redis://:pass/word@h/0"),
+    ],
+)
 def test_no_addresses_of_redis(url):
     """What is no address of a Redis is refused before anything is opened."""
     with pytest.raises(ValueError, match="no address of a Redis"):
         WorkerSettings(redis_url=url)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("foo=1", "db", "db=one", "decode_responses=1", "socket_timeout=1", "password=x"),
+        *("ssl_cert_reqs=none", "ssl_ca_certs=/ca.pem"),
+    ],
+)
+def test_options_that_the_bus_could_not_have_are_refused(query):
+    """Nothing after the `?` reaches redis-py but what is meant to; the rest is named."""
+    name = query.partition("=")[0]
+    with pytest.raises(ValueError, match=rf"has '{name}' after its \?; db, ssl_ca_certs, .* known"):
+        WorkerSettings(redis_url=f"redis://h?{query}")
+
+
+@given(
+    st.sampled_from(["redis://h", "rediss://h", "unix:///s"]),
+    st.sampled_from(["", "/", "/0", "/x", "/1/2"]),
+    st.lists(
+        st.tuples(
+            st.sampled_from([*REDIS_OPTIONS, "timeout"]),
+            st.sampled_from(["", "0", "x", "none", "true", "False", "/a b"]),
+        ),
+        max_size=3,
+    ),
+)
+def test_every_address_that_is_accepted_opens_a_connection(host, path, options):
+    """Settings know beforehand what redis-py can do with: it never complains of an address."""
+    try:
+        url = WorkerSettings(redis_url=f"{host}{path}?{urlencode(options)}").redis_url
+    except ValueError:
+        return
+    pool = ConnectionPool.from_url(url)
+    pool.connection_class(**pool.connection_kwargs)
+
+
+@pytest.mark.parametrize("token", ["half-a-\ntoken", "tok\u2026en", "pass\u00fcord-of-16-letters"])
+@pytest.mark.parametrize(
+    ("room", "name"),
+    [
+        (ingest.config.Settings, "HA_ACCESS_TOKEN"),
+        (store.config.Settings, "INFLUXDB_TOKEN"),
+        (admin.config.Settings, "ADMIN_TOKEN"),
+    ],
+)
+def test_a_mangled_token_is_not_used_and_not_shown(room, name, token):
+    """A token that no header can carry is asked for anew, in each room that has one."""
+    [line] = refusal(room, {name: token})
+    assert line.startswith(f"{name}: the value holds a character that no token has: copy it anew")
+    assert token not in line
+
+
+def test_a_password_that_breaks_its_address_is_not_shown():
+    """A / in a password ends the host for whoever reads the URL; the message hides it whole."""
+    [line] = refusal(WorkerSettings, {"REDIS_URL": "redis://:s3c/r3t@h:6379/0"})
+    assert line.startswith("REDIS_URL: 'redis://***@h:6379/0' is no address of a Redis")
+    [line] = refusal(WorkerSettings, {"REDIS_URL": "unix:///s?password=s3cr3t"})
+    assert line.startswith("REDIS_URL: 'unix:///s?password=***' has 'password' after its ?;")
 
 
 @pytest.mark.parametrize(

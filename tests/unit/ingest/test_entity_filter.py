@@ -1,6 +1,5 @@
 import pytest
 
-from common.errors import InvalidSetting
 from ingest.entity_filter import EntityFilter, Rules
 
 # Source: https://www.home-assistant.io/integrations/recorder/#configure-filter
@@ -89,12 +88,6 @@ def test_an_event_without_an_entity_always_passes():
     assert EntityFilter(Rules(), Rules(entity_globs=("*",))).passes("")
 
 
-def test_names_are_taken_as_people_write_them():
-    """Capitals and spaces around a name mean nothing: entity ids are lower-case."""
-    entity_filter = EntityFilter(Rules((" Sensor",), ("Light.Desk ",), ("SWITCH.*",)))
-    assert all(map(entity_filter.passes, ["sensor.a", "light.desk", "switch.a"]))
-
-
 def test_a_decision_is_made_once_and_memory_is_bounded():
     """The answer for an entity id is remembered, of a limited number of them."""
     entity_filter = EntityFilter()
@@ -102,35 +95,3 @@ def test_a_decision_is_made_once_and_memory_is_bounded():
     info = entity_filter.passes.cache_info()
     assert (info.hits, info.misses) == (2, 1)
     assert info.maxsize is not None
-
-
-@pytest.mark.parametrize(
-    ("rules", "message"),
-    [
-        (Rules(domains=("sensor.a",)), r"HA_INCLUDE_DOMAINS: 'sensor\.a' is no domain"),
-        (Rules(domains=("",)), "HA_INCLUDE_DOMAINS: ''"),
-        (Rules(entities=("sensor",)), "HA_INCLUDE_ENTITIES: 'sensor' is no entity id"),
-        (Rules(entities=("sensor.*",)), "put it into HA_INCLUDE_ENTITY_GLOBS"),
-        (Rules(entities=("a.b.c",)), "HA_INCLUDE_ENTITIES: 'a.b.c'"),
-        (Rules(entity_globs=("sensor",)), "HA_INCLUDE_ENTITY_GLOBS: 'sensor'"),
-        (Rules(entity_globs=("sensor.[a",)), "HA_INCLUDE_ENTITY_GLOBS"),
-        (Rules(entity_globs=("a.b.*",)), "HA_INCLUDE_ENTITY_GLOBS"),
-        (Rules(entity_globs=("küche.*",)), "HA_INCLUDE_ENTITY_GLOBS"),
-    ],
-)
-def test_a_name_that_can_match_nothing_is_an_invalid_setting(rules, message):
-    """A slip of the pen is told at the start, with its setting, instead of capturing nothing."""
-    with pytest.raises(InvalidSetting, match=message):
-        EntityFilter(rules)
-
-
-def test_all_faults_are_told_at_once():
-    """Nobody has to start five times to find five slips."""
-    with pytest.raises(InvalidSetting) as caught:
-        EntityFilter(Rules(("a.b",), ("c",)), Rules(entity_globs=("d",)))
-    lines = str(caught.value).splitlines()
-    assert [line.partition(":")[0] for line in lines] == [
-        "HA_INCLUDE_DOMAINS",
-        "HA_INCLUDE_ENTITIES",
-        "HA_EXCLUDE_ENTITY_GLOBS",
-    ]
