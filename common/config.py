@@ -58,7 +58,8 @@ def _redis_url(value: str) -> str:
         url = urlsplit(value)
         _ = url.port
     except ValueError as error:
-        raise ValueError("is no address of a Redis") from error
+        hint = ": in a password / is written %2F, ? %3F and # %23" if "@" in value else ""
+        raise ValueError(f"is no address of a Redis{hint}") from error
     if not (url.scheme in {"redis", "rediss"} and url.hostname) and not (
         url.scheme == "unix" and url.path
     ):

@@ -1,5 +1,6 @@
 """Every route stands behind one door, and every refusal has one shape."""
 
+import asyncio
 import re
 
 import pytest
@@ -314,6 +315,14 @@ async def test_redis_away_is_503_in_plain_words(admin_alone):
     assert health["dependencies"]["redis"]["status"] == "down"
     metrics = (await client.get("/metrics")).text
     assert 'habus_dependency_up{dependency="redis"} 0.0' in metrics
+
+
+async def test_a_redis_that_hangs_is_not_ready(admin, monkeypatch):
+    """A balancer hears 503 before it gives up waiting, however patient the bus is."""
+    monkeypatch.setattr(health_routes, "READY_WITHIN_S", 0.01)
+    never = asyncio.Event()
+    monkeypatch.setattr(admin.app.state.desk.bus, "ping", never.wait)
+    is_failure(await admin.stranger.get("/readyz"), 503, "BUS_UNAVAILABLE")
 
 
 async def test_login_turns_the_token_into_a_session(admin):

@@ -230,7 +230,8 @@ def test_all_errors_at_once():
             store.config.Settings,
             {"REDIS_URL": "redis://u:s3cr3t@h:x"},
             (
-                "REDIS_URL: 'redis://***@h:x' is no address of a Redis; "
+                "REDIS_URL: 'redis://***@h:x' is no address of a Redis: in a password / is written "
+                "%2F, ? %3F and # %23; "
                 "write for example REDIS_URL=redis://127.0.0.1:6379/0"
             ),
         ),
@@ -407,7 +408,7 @@ def test_a_mangled_token_is_not_used_and_not_shown(room, name, token):
 def test_a_password_that_breaks_its_address_is_not_shown():
     """A / in a password ends the host for whoever reads the URL; the message hides it whole."""
     [line] = refusal(WorkerSettings, {"REDIS_URL": "redis://:s3c/r3t@h:6379/0"})
-    assert line.startswith("REDIS_URL: 'redis://***@h:6379/0' is no address of a Redis")
+    assert line.startswith("REDIS_URL: 'redis://***@h:6379/0' is no address of a Redis: in a pass")
     [line] = refusal(WorkerSettings, {"REDIS_URL": "unix:///s?password=s3cr3t"})
     assert line.startswith("REDIS_URL: 'unix:///s?password=***' has 'password' after its ?;")
 
