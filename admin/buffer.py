@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from common.bus.room import STOP_AT
+from common.bus.room import HOLD_AT
 from common.bus.server import ServerInfo
 from common.bus.stream import StreamInfo
 from common.heartbeat import Pulse
@@ -20,8 +20,8 @@ def hours_left(
 ) -> float | None:
     """Hours until nothing more can be kept, at the rate of the entries that Redis still holds.
 
-    Redis fills first, then the disk under the spool. What is settled, or was sent, is deleted when
-    room gets short, so it counts as room.
+    Redis fills first, to where ingest stops, then the disk under the spool. What is settled, or
+    was sent, is deleted when room gets short, so it counts as room.
 
     Args:
         server: How large Redis may become.
@@ -38,7 +38,7 @@ def hours_left(
     if not enriched.memory_bytes or span_s < SHORTEST_SPAN_S:
         return None
     bytes_per_s, events_per_s = enriched.memory_bytes / span_s, enriched.length / span_s
-    room = server.maxmemory_bytes * STOP_AT - server.used_bytes
+    room = server.maxmemory_bytes * HOLD_AT - server.used_bytes
     room += sum(_acknowledged_bytes(stream) for stream in streams if stream.name != "dead")
     in_redis_s = max(0.0, room / bytes_per_s)
     in_spool_s = sum(_spool_events(pulse) for pulse in pulses) / max(events_per_s, FEWEST_PER_S)

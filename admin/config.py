@@ -57,8 +57,8 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
     admin_token: Annotated[Token, AfterValidator(_hard_to_guess)] = Field(
         default=SecretStr(""),
         examples=["leave-it-out-and-habus-makes-one"],
-        description="Bearer token for every route but `/healthz` and `/readyz`; where none is "
-        "set, habus generates one.",
+        description="Bearer token for every route but `/healthz` and `/readyz`, 16 characters or "
+        "more; where none is set, habus generates one.",
     )
     admin_token_path: Path = Field(
         default=Path("data/admin_token"), description="File that keeps the generated token."
@@ -81,7 +81,7 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
     ] = Field(
         default=(),
         examples=["habus.example.org"],
-        description="More host names, comma-separated, under which browsers may call; addresses, "
+        description="More host names, comma-separated, under which habus may be called; addresses, "
         "names without a dot, `.local`, `.lan` and their like always work.",
     )
     alert_webhook_url: Annotated[SecretStr, AfterValidator(_address)] = Field(

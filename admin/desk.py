@@ -21,13 +21,25 @@ from admin.rates import Rates
 from admin.retention import FOR_EVER, Fate
 from admin.who import habus_itself
 from common import __version__
-from common.bus import Audit, Backfills, Bus, DeadLetters, Filter, Replays, StreamInfo, Streams
+from common.bus import (
+    ENRICH,
+    STORE,
+    Audit,
+    Backfills,
+    Bus,
+    DeadLetter,
+    DeadLetters,
+    Filter,
+    Replays,
+    StreamInfo,
+    Streams,
+)
 from common.bus.server import ServerInfo, describe
-from common.errors import BusUnavailable
+from common.errors import BusUnavailable, MalformedEvent
 from common.event import Event, time_of
 from common.heartbeat import Pulse, read_pulses
 from common.ledger import COUNTERS, Ledger, read_ledger
-from common.registry import EMPTY, Registry
+from common.registry_reader import RegistryReader
 from common.sink import Sink
 
 if TYPE_CHECKING:
@@ -68,6 +80,7 @@ class Desk:
         fate: Which of them go soon, as it was lately.
         rates: How fast events flow.
         weaknesses: With which settings Redis may lose what it has; None while nobody has looked.
+        registry: Reads what is known about the home beside its states.
         live: The streams as they pass.
         letters: The dead letters.
         audit: Who did what to them.
@@ -92,11 +105,12 @@ class Desk:
     replays: Replays = field(init=False)
     runner: Runner = field(init=False)
     _started: float = field(default_factory=time.monotonic)
-    _registry: Registry = EMPTY
+    registry: RegistryReader = field(init=False)
     live: Live = field(init=False)
 
     def __post_init__(self) -> None:
         self.live = Live(self.streams)
+        self.registry = RegistryReader(self.bus)
         self.letters = DeadLetters(self.bus)
         self.audit = Audit(self.bus)
         self.replays = Replays(self.bus)
@@ -146,18 +160,6 @@ class Desk:
         except BusUnavailable as error:
             return Overview(redis_error=str(error))
 
-    async def registry(self) -> Registry:
-        """What is known about the home beside its states; read again when it has changed.
-
-        Raises:
-            BusUnavailable: When Redis does not answer.
-        """
-        key = self.bus.keys.registry
-        version = int(await self.bus.read_field(key, "version") or 0)
-        if version != self._registry.version:
-            self._registry = Registry.decode(await self.bus.read_hash(key))
-        return self._registry
-
     async def preview(self, event: Event, *, enriched: bool) -> "Outcome":
         """What would become of an event, captured or enriched, as the home is known now.
 
@@ -167,6 +169,21 @@ class Desk:
         from admin.preview import preview  # noqa: PLC0415 - memory for those only who ask
 
         return preview(event, await self.registry(), self.sink, enriched=enriched)
+
+    async def rehearse(self, letter: DeadLetter, data: bytes | None) -> "Outcome":
+        """What would become of a letter that is put back, with other data where it is given.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        from admin.preview import fallen  # noqa: PLC0415 - memory for those only who ask
+
+        is_enriched = letter.stage == STORE
+        try:
+            event = letter.event(data)
+        except MalformedEvent as error:
+            return fallen(STORE if is_enriched else ENRICH, error)
+        return await self.preview(event, enriched=is_enriched)
 
     def foresee(self, fate: Fate) -> None:
         """Be told which dead letters go soon."""

@@ -20,10 +20,12 @@ import msgspec
 from admin import own_redis
 from admin.config import Settings
 from admin.durability import weaknesses
+from admin.health import missed
 from common.bus import INGEST, STAGES, Bus, Keys, connect
 from common.bus.server import OLDEST_REDIS, ServerInfo, describe
 from common.errors import BusUnavailable, InvalidSetting, SinkUnavailable
 from common.heartbeat import UP, read_pulses
+from common.ledger import read_ledger
 from common.sink import open_sink
 
 ASK_S: Final = 10.0
@@ -45,7 +47,7 @@ class Finding(msgspec.Struct, frozen=True):
     """What was found about one thing.
 
     Attributes:
-        about: `redis`, `sink`, `home_assistant`, `clock`, `disk`, `workers`.
+        about: `redis`, `ledger`, `sink`, `home_assistant`, `clock`, `disk`, `workers`.
         text: What was seen.
         advice: What to change; empty when it is fine.
     """
@@ -194,9 +196,20 @@ async def _redis(settings: Settings) -> AsyncIterator[Finding]:
         async with connect(settings.redis_url, Keys(settings.bus_prefix)) as bus:
             for found in of_server(await describe(bus)):
                 yield found
+            yield await _ledger(bus)
             yield await _workers(bus)
     except (BusUnavailable, InvalidSetting) as error:
         yield _wrong("redis", str(error), own_redis.hint(settings))
+
+
+async def _ledger(bus: Bus) -> Finding:
+    if misplaced := await bus.wrong_kinds():
+        return _wrong("redis", misplaced, "")
+    ledger = await read_ledger(bus)
+    if found := missed(ledger, datetime.now(UTC)):
+        verdict: Verdict = "wrong" if ledger.unaccounted else "warning"
+        return Finding(verdict, "ledger", "; ".join(found), "look at habus ledger, and at the log")
+    return Finding("fine", "ledger", "every event is accounted for")
 
 
 async def _workers(bus: Bus) -> Finding:

@@ -24,7 +24,9 @@ class Setting(BaseModel):
     is_default: bool
     is_secret: bool
     description: str = Field(examples=["Most points in one write."])
-    read_by: list[str] = Field(description="Workers whose settings are known here.")
+    read_by: list[str] = Field(
+        description="Workers whose settings are known here.", examples=[["store", "admin"]]
+    )
 
 
 def effective(rooms: Mapping[str, Settings]) -> list[Setting]:

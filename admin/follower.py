@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from admin.live import Live
-from admin.passage import Passage, Position, entry_id_of, position_of
+from admin.passage import Passage, entry_id_of
+from common.bus.entry import Position, position_of
 
 HEARTBEAT_S: Final = 15.0
 """Seconds of silence after which a comment says that we are still there."""

@@ -37,7 +37,9 @@ class Dependency(BaseModel):
     status: Literal["up", "down", "unknown"]
     error: str | None = Field(default=None, description="Why it is down.", examples=[None])
     warnings: list[str] = Field(
-        default_factory=list, description="What it may lose, and what to set; of Redis."
+        default_factory=list,
+        description="What it may lose, and what to set; of Redis.",
+        examples=[["Redis: it may lose two seconds; set appendfsync always"]],
     )
 
 
@@ -52,7 +54,10 @@ class Worker(BaseModel):
     version: str = Field(examples=["0.1.0"])
     started: str = Field(examples=["2026-11-20T15:00:00.000000+00:00"])
     beat: str = Field(description="Time of the heartbeat.", examples=["2026-11-20T15:44:33Z"])
-    progress: str = Field(description="When it last finished something; empty: never.")
+    progress: str = Field(
+        description="When it last finished something; empty: never.",
+        examples=["2026-11-20T15:44:33Z"],
+    )
     counters: dict[str, int] = Field(examples=[{"captured": 1234}])
     dependencies: dict[str, str] = Field(examples=[{"home_assistant": "up"}])
     last_error: str = Field(description="Empty when none.", examples=[""])
@@ -103,7 +108,9 @@ class Health(BaseModel):
     )
     services: dict[str, Service] = Field(description="Stage → its workers.")
     warnings: list[str] = Field(
-        default_factory=list, description="What a person should see to, in words."
+        default_factory=list,
+        description="What a person should see to, in words.",
+        examples=[["2 events are unaccounted for"]],
     )
 
 
@@ -160,8 +167,8 @@ def judge(  # noqa: PLR0913 - what it judges, and what it says of itself
     states: set[str] = {found.status for found in services.values()}
     states |= {"unhealthy" if signs.redis_error else "healthy"}
     states |= {"degraded" for weakness in signs.weaknesses if weakness.is_wrong}
-    missed = _missed(signs.ledger, now)
-    states |= {"degraded" for _ in missed}
+    lately = missed(signs.ledger, now)
+    states |= {"degraded" for _ in lately}
     states |= {"degraded" for found in dependencies.values() if found.status == "down"}
     return Health(
         status=_worst(states),
@@ -170,7 +177,7 @@ def judge(  # noqa: PLR0913 - what it judges, and what it says of itself
         uptime=round(uptime, 1),
         dependencies=dependencies,
         services=services,
-        warnings=[*missed, *signs.notes, *dependencies["redis"].warnings],
+        warnings=[*lately, *signs.notes, *dependencies["redis"].warnings],
     )
 
 
@@ -191,7 +198,7 @@ def one_stage(
     )
 
 
-def _missed(ledger: Ledger | None, now: datetime) -> list[str]:
+def missed(ledger: Ledger | None, now: datetime) -> list[str]:
     """What the ledger missed or had too much lately, in words."""
     if ledger is None:
         return []

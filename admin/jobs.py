@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final
 
 from common.bus import Bus, DeadLetters, Deed, Filter, Job, Replays, Who
+from common.bus.replays import State
 from common.errors import BusUnavailable, CountChanged, PipelineError
 from common.event import time_of
 from common.lifecycle import pause
@@ -118,7 +119,7 @@ async def run_job(  # noqa: PLR0913 - what a job needs
     await end_job(job, replays, "done", who)
 
 
-async def end_job(job: Job, replays: Replays, state: str, who: Who) -> bool:
+async def end_job(job: Job, replays: Replays, state: State, who: Who, error: str = "") -> bool:
     """End a job, and say so in the audit; return whether it ran.
 
     Raises:
@@ -126,7 +127,7 @@ async def end_job(job: Job, replays: Replays, state: str, who: Who) -> bool:
     """
     now = time_of(time.time_ns() // 1000)
     deed = Deed(who=who, at=now, action=f"replay_{state}", count=0, what={"job": job.job})
-    return await replays.end(job, state, deed)  # type: ignore[arg-type] # one of its states
+    return await replays.end(job, state, deed, error)
 
 
 async def _parts(job: Job, letters: DeadLetters) -> AsyncIterator[list[str]]:
@@ -200,6 +201,8 @@ class Runner:
             await asyncio.sleep(LOOK_EVERY_S)
         except PipelineError as error:
             log.error("a replay failed", job=job.job, error=str(error))  # noqa: TRY400 - it says all
+            with suppress(PipelineError):  # then it is taken up again
+                await end_job(job, self._replays, "failed", self._who, str(error))
 
 
 async def _either(event: asyncio.Event, stop: asyncio.Event, timeout_s: float) -> None:

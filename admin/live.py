@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
-from admin.passage import START, Passage, Position, entry_id_of, passage_of, position_of
+from admin.passage import START, Passage, entry_id_of, passage_of
+from common.bus.entry import Position, position_of
 from common.bus.stream import Streams
 from common.errors import PipelineError
 

@@ -5,11 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from common.bus.entry import number
+from common.bus.entry import Position, number, position_of
 from common.bus.stream import Entry
-
-Position = tuple[int, int]
-"""An entry id as numbers, so that it can be compared."""
 
 START: Final[Position] = (0, 0)
 """Before the first entry of any stream."""
@@ -81,16 +78,6 @@ def passage_of(stream: str, entry: Entry) -> Passage:
         dead=_cause_of(fields) if stream == "dead" else None,
     )
     return Passage(position_of(entry.entry_id), told.entity_id, msgspec.json.encode(told))
-
-
-def position_of(entry_id: str) -> Position:
-    """An entry id as numbers.
-
-    Raises:
-        ValueError: When it is none.
-    """
-    ms, _, n = entry_id.partition("-")
-    return int(ms), int(n)
 
 
 def entry_id_of(position: Position) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from common import __version__
-from common.bus import ENRICH, STORE, Bus
+from common.bus import ENRICH, STORE
 from common.errors import PoisonError
 from common.event import Event, time_of
 from common.registry import Registry
@@ -52,19 +52,11 @@ def preview(event: Event, registry: Registry, sink: Sink[Any], *, enriched: bool
         point = sink.point(event)
         written = point if isinstance(point, bytes) else line(event)
     except PoisonError as error:
-        detail = msgspec.to_builtins(error.detail, enc_hook=str, str_keys=True)
-        return Outcome(
-            stage=stage, event=reached, reason=error.reason, error=str(error), detail=detail
-        )
+        return fallen(stage, error, reached)
     return Outcome(event=event, line_protocol=written.decode("utf-8", "replace") or None)
 
 
-async def preview_on(bus: Bus, sink: Sink[Any], event: Event, *, enriched: bool) -> Outcome:
-    """The same with the registry as it is on the bus now.
-
-    Raises:
-        BusUnavailable: When Redis does not answer.
-        MalformedEvent: When the registry cannot be read.
-    """
-    registry = Registry.decode(await bus.read_hash(bus.keys.registry))
-    return preview(event, registry, sink, enriched=enriched)
+def fallen(stage: str, error: PoisonError, event: Event | None = None) -> Outcome:
+    """Return the outcome of what falls at a stage; it got there as this event, if as any."""
+    detail = msgspec.to_builtins(error.detail, enc_hook=str, str_keys=True)
+    return Outcome(stage=stage, event=event, reason=error.reason, error=str(error), detail=detail)

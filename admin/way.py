@@ -1,16 +1,18 @@
 """Way: where one event is, and was, on the streams."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
 
 from admin.desk import Desk
-from admin.health import age_s
-from admin.passage import Position, as_json, entry_id_of, position_of
+from admin.passage import as_json, entry_id_of
 from common.bus import ENRICH, STORE, Entry, Streams
-from common.event import Event
+from common.bus.entry import Position, position_of
+from common.errors import MalformedEvent
+from common.event import Event, parse_time
 
 PAGE: Final = 200
 """Entries that are read at once."""
@@ -20,6 +22,9 @@ FARTHEST: Final = 2000
 
 SLACK_MS: Final = 2000
 """Milliseconds by which clocks of Redis and of ingest may differ."""
+
+_LATEST_MS: Final = 253_402_300_799_999
+"""The last of the year 9999: ids may be later, which no clock is."""
 
 State = Literal["waiting", "pending", "settled"]
 """waiting: not delivered to its group. pending: in a worker's hands. settled: acknowledged."""
@@ -138,7 +143,7 @@ def _missing(came: Sequence[str]) -> list[str]:
 
 async def _station(desk: Desk, name: str, entry: Entry) -> Station:
     ms, _ = position_of(entry.entry_id)
-    at = datetime.fromtimestamp(ms / 1000, UTC)
+    at = datetime.fromtimestamp(min(ms, _LATEST_MS) / 1000, UTC)
     key = desk.bus.keys.streams[name]
     fields = dict(entry.fields)
     data = as_json(fields.pop("data", ""))
@@ -148,12 +153,18 @@ async def _station(desk: Desk, name: str, entry: Entry) -> Station:
         key=key,
         entry_id=entry.entry_id,
         at=at.isoformat(),
-        after_s=round(age_s(time, at), 3) if time else None,
+        after_s=_after_s(time, at),
         state=await _state(desk.streams, name, entry.entry_id),
         fields=fields,
         data=data,
         command=f"redis-cli XRANGE {key} {entry.entry_id} {entry.entry_id}",
     )
+
+
+def _after_s(time: str, at: datetime) -> float | None:
+    with suppress(MalformedEvent):
+        return max(0.0, round((at - parse_time(time)).total_seconds(), 3))
+    return None
 
 
 async def _state(streams: Streams, name: str, entry_id: str) -> State | None:

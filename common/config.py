@@ -239,7 +239,7 @@ class WorkerSettings(Settings):
         default=3,
         ge=2,  # the first death is that of a whole batch
         le=1000,
-        description="Process deaths after which an entry is buried.",
+        description="Process deaths after which an entry is buried; 2 or more.",
     )
     bus_retention_hours: float = Field(
         default=24,

@@ -17,7 +17,7 @@ STATE_CHANGED = "state_changed"
 GAP = "habus_gap"
 """Event type of habus's own: a time of which events stay missing; also its measurement."""
 
-LIVE, BACKFILL, SNAPSHOT, API, DEMO = "live", "backfill", "snapshot", "api", "demo"
+LIVE, BACKFILL, SNAPSHOT, API = "live", "backfill", "snapshot", "api"
 """Values of `source`: how the event came to habus."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
         type: Home Assistant's event type, e.g. `state_changed`.
         entity_id: `sensor.kitchen_temperature`; empty where the type has none.
         time: ISO 8601 in UTC with microseconds, `2026-11-20T15:44:33.435789+00:00`.
-        source: `live`, `backfill`, `snapshot`, `api` or `demo`.
+        source: `live`, `backfill`, `snapshot` or `api`; of other programs perhaps `demo`.
         home: Name of the home.
         data: JSON. Before enrichment Home Assistant's event object, after it an `Enriched`.
         replays: How often it was replayed from the dead letters.

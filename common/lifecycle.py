@@ -184,6 +184,18 @@ async def patiently(
         wait.leave()
 
 
+async def to_its_end(work: Awaitable[Answer]) -> Answer:
+    """Wait for work even when we are cancelled: half of it would be worse."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
+
+
 async def pause(stop: asyncio.Event, seconds: float) -> None:
     """Wait so many seconds, or until `stop` is set."""
     if seconds > 0:

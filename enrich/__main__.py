@@ -7,9 +7,10 @@ from common.bus import ENRICH, Consumer, Keys, Room, connect, keep_trimmed
 from common.heap import keep_heap
 from common.heartbeat import Heartbeat
 from common.lifecycle import run_worker
+from common.registry_reader import RegistryReader
 from common.slot import slot
 from enrich.config import Settings
-from enrich.worker import RegistryReader, work
+from enrich.worker import work
 
 BATCH_SIZE = 1000
 """Most events enriched at once, from each stream."""

@@ -7,15 +7,15 @@ from itertools import groupby
 from typing import Final
 
 from common import __version__
-from common.bus import Bus, Consumer, Delivery, Room
+from common.bus import Consumer, Delivery, Room
 from common.bus.room import GO_ON_BELOW
-from common.errors import BusUnavailable, MalformedEvent, PoisonError
+from common.errors import BusUnavailable, PoisonError
 from common.event import Event, time_of
 from common.heartbeat import Heartbeat
 from common.latency import ms_of_id
 from common.lifecycle import Stopped, patiently, pause
-from common.logs import OncePerMinute, logger
-from common.registry import EMPTY, Registry
+from common.logs import logger
+from common.registry import Registry
 from common.watchdog import watched
 from enrich.chain import enrich
 
@@ -98,31 +98,3 @@ def outcomes_of(
                 outcome = error
         outcomes.append(outcome)
     return outcomes
-
-
-class RegistryReader:
-    """Reads the registry again when its version has changed.
-
-    Args:
-        bus: Where `ha:registry` is.
-    """
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._registry = EMPTY
-        self._warn = OncePerMinute(log.warning)
-
-    async def __call__(self) -> Registry:
-        """Return the newest registry; the last readable one where it cannot be read.
-
-        Raises:
-            BusUnavailable: When Redis does not answer.
-        """
-        key = self._bus.keys.registry
-        version = await self._bus.read_field(key, "version")
-        if version is not None and version != str(self._registry.version).encode():
-            try:
-                self._registry = Registry.decode(await self._bus.read_hash(key))
-            except MalformedEvent as error:
-                self._warn("", "The registry cannot be read", error=str(error))
-        return self._registry

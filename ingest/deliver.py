@@ -10,6 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from common.bus import INGEST, Bus, RawStream, Tally
+from common.bus.room import HOLD_AT
 from common.bus.trim import share_of_memory, trim
 from common.errors import BusUnavailable, SpoolInUse, SpoolUnavailable
 from common.heartbeat import Heartbeat, read_pulses
@@ -23,11 +24,8 @@ APPENDED_AT_ONCE: Final = 1000
 With half as many each event costs the workers a twentieth more.
 """
 
-HOLD_AT: Final = 0.60
-"""Share of `maxmemory` at which ingest stops: what is left is for `enrich` and `store` to drain."""
-
 GO_ON_BELOW: Final = 0.55
-"""Share below which it goes on."""
+"""Share of `maxmemory` below which ingest goes on."""
 
 LOOK_EVERY_S: Final = 1.0
 """Seconds between two looks at Redis' memory, and while it is full."""

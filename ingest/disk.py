@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from common.errors import SpoolInUse, SpoolUnavailable
+from common.lifecycle import to_its_end
 from common.logs import logger
 from ingest import batch, fact
 from ingest.salvage import save, set_aside
@@ -278,18 +279,6 @@ async def open_disk(path: Path) -> AsyncIterator[Disk]:
             yield disk
         finally:
             disk.close()
-
-
-async def to_its_end(work: Awaitable[Answer]) -> Answer:
-    """Wait for work even when we are cancelled: it holds the connection."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from msgspec.structs import replace
 from common.bus import Bus
 from common.errors import MalformedEvent
 from common.event import microseconds, normal_time, time_of
-from common.lifecycle import patiently, pause
+from common.lifecycle import patiently, pause, to_its_end
 from common.logs import logger
-from ingest.disk import to_its_end
 from ingest.gap import HOUR, Gap, Span, events_of
 from ingest.spool import HELD, IN_DOUBT, LIVE_UNTIL, Spool
 

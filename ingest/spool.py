@@ -15,13 +15,13 @@ from common.bus import Row, Tally
 from common.bus.entry import Field
 from common.errors import SpoolUnavailable
 from common.event import LIVE, SNAPSHOT, Event, microseconds
+from common.lifecycle import to_its_end
 from ingest.disk import (
     Answer,
     Disk,
     DiskFull,
     SpoolDamaged,
     open_disk,
-    to_its_end,
     translated,
 )
 from ingest.fact import NOTE, facts_in, noted

@@ -112,6 +112,12 @@ def test_a_pure_file_decides_and_does_not_wait(path):
     assert not IMPURE & set(imported(FILES[path])), path
 
 
+@pytest.mark.parametrize("glob", PURE_GLOBS)
+def test_what_is_said_to_be_pure_is_there(glob):
+    """A file that was renamed or deleted is so in the list, too."""
+    assert any(Path(path).match(glob) for path in FILES)
+
+
 @pytest.mark.parametrize("path", PURE)
 def test_a_pure_file_has_its_unit_test(path):
     """Next to each pure file lies the test that reaches all of it."""

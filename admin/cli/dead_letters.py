@@ -1,6 +1,7 @@
 """`habus dead`: list, groups, show."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -14,8 +15,11 @@ from admin.cli.when import time_of
 from admin.config import Settings
 from admin.hints import hint
 from common.bus import Audit, Bus, DeadLetter, DeadLetters, Filter, Group, Line
-from common.errors import DeadLetterNotFound, InvalidSetting, MalformedEvent
+from common.errors import DeadLetterNotFound, InvalidSetting
 from common.event import format_time
+
+_LINE_BREAK: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\n")
+"""As JSON writes it: a backslash that none before it takes for its own, and an n."""
 
 ERROR_WIDTH: Final = 80
 """Characters of an error in the table."""
@@ -133,7 +137,7 @@ def show(letter_id: str, *, as_json: bool) -> None:
     for title, text in (("detail", letter.detail), *letter.fields.items()):
         out.blank()
         out.line(f"{title}:")
-        for line_of_text in _pretty(text):
+        for line_of_text in _pretty(text) if title == "data" else _broken(text):
             out.line(f"  {line_of_text}")
 
 
@@ -149,29 +153,18 @@ def checked(letter_id: str) -> str:
     return letter_id
 
 
-def object_of(text: str) -> dict[str, object]:
-    """Read the JSON object that was typed.
-
-    Raises:
-        InvalidSetting: When it is no JSON.
-        MalformedEvent: When it is no object.
-    """
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidSetting(f"--data: no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise MalformedEvent("--data: must be a JSON object")
-    return found
-
-
 def _pretty(text: str) -> Iterator[str]:
-    """The lines of a text; of JSON those that people can read."""
+    """The lines of a text; of JSON those that people can read, and hand in again."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = text
     if isinstance(found, dict | list):
         text = json.dumps(found, ensure_ascii=False, indent=2)
-        text = text.replace("\\n", "\n    ")
     yield from text.splitlines()
+
+
+def _broken(text: str) -> Iterator[str]:
+    """The same, and what is a line break within a string breaks the line: a traceback has many."""
+    for line in _pretty(text):
+        yield from _LINE_BREAK.sub(r"\1\n    ", line).splitlines()

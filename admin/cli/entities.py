@@ -5,6 +5,7 @@ from admin.cli.at_desk import with_desk
 from admin.desk import Desk
 from admin.known import Known, known_entities
 from admin.way import Station, Way, way_of
+from common.bus.entry import ENTRY_ID
 from common.errors import InvalidSetting
 
 
@@ -36,7 +37,7 @@ def way(stream: str, entry_id: str, *, as_json: bool) -> None:
     async def ask(desk: Desk) -> Way | None:
         if stream not in desk.bus.keys.streams:
             raise InvalidSetting(f"there is no stream {stream!r}: raw, inbox, enriched or dead")
-        if not all(part.isdecimal() for part in entry_id.split("-", 1)):
+        if not ENTRY_ID.fullmatch(entry_id):
             raise InvalidSetting(f"{entry_id!r} is no entry id, as 1795189957539-7")
         return await way_of(desk, stream, entry_id)
 

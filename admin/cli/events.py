@@ -86,7 +86,7 @@ def told_of(
     Raises:
         InvalidSetting: When it is neither.
     """
-    return _change(*change, fired) if data is None else _object(data)
+    return _change(*change, fired) if data is None else object_of(data)
 
 
 def _change(entity_id: str | None, state: str | None, fired: str) -> dict[str, object]:
@@ -104,7 +104,12 @@ def _change(entity_id: str | None, state: str | None, fired: str) -> dict[str, o
     return {"entity_id": entity_id, "old_state": None, "new_state": new_state}
 
 
-def _object(text: str) -> dict[str, object]:
+def object_of(text: str) -> dict[str, object]:
+    """Read the JSON object that was typed, or of standard input for `-`.
+
+    Raises:
+        InvalidSetting: When it is none.
+    """
     text = sys.stdin.read() if text == "-" else text
     try:
         found = json.loads(text)

@@ -13,7 +13,8 @@ import typer
 
 from admin.cli import show as out
 from admin.cli.at_desk import with_bus
-from admin.cli.dead_letters import checked, filter_of, object_of
+from admin.cli.dead_letters import checked, filter_of
+from admin.cli.events import object_of
 from admin.cli.options import Wanted
 from admin.config import Settings
 from admin.exported import CSV_HEAD, csv_of, ndjson_of
@@ -174,7 +175,7 @@ def jobs(limit: int, *, as_json: bool) -> None:
     """Print replay jobs, newest first."""
 
     async def ask(bus: Bus, _: Settings) -> list[Job]:
-        return [job for _, job in await Replays(bus).newest(limit)]
+        return await Replays(bus).newest(limit)
 
     found = with_bus(ask)
     if as_json:
@@ -229,13 +230,18 @@ async def _to_its_end(
     """Run a job, or watch it while the admin runs it; whoever types Ctrl-C cancels it."""
     name = f"{who_types().name}@{who_types().address}:{job.job}"
     done = 0
+
+    def settled(count: int) -> None:
+        nonlocal done
+        done += count
+        told(count)
+
     try:
         while True:
-            await run_job(await replays.get(job.job), replays, letters, who_types(), name)
+            now = await replays.get(job.job)
+            await run_job(now, replays, letters, who_types(), name, told=settled)
             found = await replays.get(job.job)
-            now_done = found.total - found.left
-            told(now_done - done)
-            done = now_done
+            settled(found.total - found.left - done)  # by whoever else ran it
             if found.state != "running":
                 return found
             await asyncio.sleep(LOOK_AGAIN_S)

@@ -3,17 +3,15 @@
 from datetime import UTC, datetime
 
 from admin.cli import show
-from admin.cli.at_desk import with_bus
-from admin.cli.dead_letters import checked, object_of
-from admin.cli.events import told_of
-from admin.config import Settings
+from admin.cli.at_desk import with_desk
+from admin.cli.dead_letters import checked
+from admin.cli.events import object_of, told_of
+from admin.desk import Desk
 from admin.hand_made import event_of
 from admin.hints import hint
-from admin.preview import Outcome, preview_on
+from admin.preview import Outcome
 from admin.replay import data_for
-from common.bus import STORE, Bus, DeadLetters
 from common.event import format_time
-from common.sink import open_sink
 
 
 def dry_run(letter_id: str, data: str | None, *, as_json: bool) -> int:
@@ -25,13 +23,11 @@ def dry_run(letter_id: str, data: str | None, *, as_json: bool) -> int:
     """
     edited = None if data is None else object_of(data)
 
-    async def ask(bus: Bus, settings: Settings) -> Outcome:
-        letter = await DeadLetters(bus).get(checked(letter_id))
-        event = letter.event(None if edited is None else data_for(letter, edited))
-        async with open_sink(settings) as sink:
-            return await preview_on(bus, sink, event, enriched=letter.stage == STORE)
+    async def ask(desk: Desk) -> Outcome:
+        letter = await desk.letters.get(checked(letter_id))
+        return await desk.rehearse(letter, None if edited is None else data_for(letter, edited))
 
-    return _print(with_bus(ask), as_json=as_json)
+    return _print(with_desk(ask), as_json=as_json)
 
 
 def preview(
@@ -46,19 +42,13 @@ def preview(
     fired = time_fired or format_time(datetime.now(UTC))
     told = told_of(data, change, fired)
 
-    async def ask(bus: Bus, settings: Settings) -> Outcome:
+    async def ask(desk: Desk) -> Outcome:
         event = event_of(
-            event_type,
-            told,
-            fired,
-            origin="LOCAL",
-            home=settings.ha_home_name,
-            context_id="preview",
+            event_type, told, fired, origin="LOCAL", home=desk.home, context_id="preview"
         )
-        async with open_sink(settings) as sink:
-            return await preview_on(bus, sink, event, enriched=False)
+        return await desk.preview(event, enriched=False)
 
-    return _print(with_bus(ask), as_json=as_json)
+    return _print(with_desk(ask), as_json=as_json)
 
 
 def _print(outcome: Outcome, *, as_json: bool) -> int:

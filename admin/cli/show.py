@@ -18,7 +18,7 @@ _redaction = Redaction()
 
 
 def as_json(value: object) -> None:
-    """Print a value as JSON; its times and structs as the REST API gives them."""
+    """Print a value as JSON."""
     sys.stdout.write(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2) + "\n")
 
 

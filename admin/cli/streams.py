@@ -4,11 +4,14 @@ import asyncio
 import json
 from typing import Final
 
+from admin.buffer import hours_left
 from admin.cli import show
 from admin.cli.at_desk import with_bus
 from admin.config import Settings
 from common.bus import Bus, Entry, StreamInfo, Streams
+from common.bus.server import describe
 from common.errors import InvalidSetting
+from common.heartbeat import read_pulses
 
 POLL_S: Final = 0.3
 """Seconds between two looks for new entries."""
@@ -20,15 +23,18 @@ AT_ONCE: Final = 500
 def streams(*, as_json: bool) -> None:
     """Print what Redis says about the streams."""
 
-    async def ask(bus: Bus, _: Settings) -> list[StreamInfo]:
-        return [await Streams(bus).info(name) for name in bus.keys.streams]
+    async def ask(bus: Bus, _: Settings) -> tuple[list[StreamInfo], float | None]:
+        found = [await Streams(bus).info(name) for name in bus.keys.streams]
+        return found, hours_left(await describe(bus), found, await read_pulses(bus))
 
-    found = with_bus(ask)
+    found, hours = with_bus(ask)
     if as_json:
-        show.as_json({"streams": found})
+        show.as_json({"streams": found, "hours_left": None if hours is None else round(hours, 1)})
         return
     columns = ("stream", "entries#", "memory#", "group", "pending#", "lag#", "lag s#", "consumers")
     show.table(columns, (row for info in found for row in _rows(info)), "There is no stream.")
+    if hours is not None:
+        show.line(f"If nothing drains, Redis and the spool are full in {hours:.1f} hours.")
 
 
 def tail(stream: str, lines: int, entity: str | None, *, follow: bool, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from common.errors import MalformedEvent
 from common.event import format_time, parse_time
 
 ENTRY_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"
-"""An entry id of Redis; 19 digits fit into its 64 bits."""
+"""The same as `common.bus.entry.ENTRY_ID`, as OpenAPI writes it."""
 
 
 class _EntryId(Convertor[str]):
@@ -110,13 +110,22 @@ def wanted_letters(  # noqa: PLR0913, PLR0917 - a filter has as many sides
         str | None, Query(max_length=255, description="Of a group.", examples=["3f6b1c2e4a90"])
     ] = None,
     start_time: Annotated[
-        Time | None, Query(description="Buried from this time on, ISO 8601 with a zone.")
+        Time | None,
+        Query(
+            description="Buried from this time on, ISO 8601 with a zone.",
+            examples=["2026-11-20T15:00:00Z"],
+        ),
     ] = None,
     end_time: Annotated[
-        Time | None, Query(description="Buried before this time, ISO 8601 with a zone.")
+        Time | None,
+        Query(
+            description="Buried before this time, ISO 8601 with a zone.",
+            examples=["2026-11-20T16:00:00Z"],
+        ),
     ] = None,
     text: Annotated[
-        str | None, Query(max_length=255, description="Found in the event or the error.")
+        str | None,
+        Query(max_length=255, description="Found in the event or the error.", examples=["timeout"]),
     ] = None,
 ) -> Filter:
     """Which letters the query asks for."""

@@ -52,16 +52,23 @@ class BackfillState(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     id: str = Field(examples=["3f6b1c2e4a90"])
-    asked_at: str
-    start: str = Field(alias="from")
-    end: str = Field(alias="to")
-    entities: list[str]
+    asked_at: str = Field(examples=["2026-11-20T16:10:00.000000+00:00"])
+    start: str = Field(alias="from", examples=["2026-11-20T15:00:00.000000+00:00"])
+    end: str = Field(alias="to", examples=["2026-11-20T16:00:00.000000+00:00"])
+    entities: list[str] = Field(
+        description="Entities, or patterns of them; empty: all.", examples=[["sensor.*_power"]]
+    )
     state: Literal["waiting", "running", "done"]
-    done_until: str = Field(description="Up to here history was asked for; empty: not begun.")
+    done_until: str = Field(
+        description="Up to here history was asked for; empty: not begun.",
+        examples=["2026-11-20T15:30:00.000000+00:00"],
+    )
     progress: float = Field(description="From 0 to 1.", examples=[0.5])
-    recovered: int = Field(description="Events that were not there before.")
-    gaps: list[dict[str, Any]] = Field(description="What history could not give.")
-    error: str = Field(description="Why nothing was asked for; empty when all is well.")
+    recovered: int = Field(description="Events that were not there before.", examples=[1234])
+    gaps: list[dict[str, Any]] = Field(description="What history could not give.", examples=[[]])
+    error: str = Field(
+        description="Why nothing was asked for; empty when all is well.", examples=[""]
+    )
 
 
 class BackfillList(BaseModel):

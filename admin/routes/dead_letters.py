@@ -24,7 +24,7 @@ from admin.routes.letters import (
     with_history,
 )
 from admin.who import who_asks
-from common.bus import STORE, Deed
+from common.bus import Deed
 from common.errors import CountChanged, DeadLetterNotFound, MalformedEvent
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
@@ -128,10 +128,9 @@ async def dry_run(desk: TheDesk, letter_id: LetterId, edit: Edit | None = None) 
     found = await desk.letters.get(letter_id)
     try:
         data = None if edit is None or edit.data is None else data_for(found, edit.data)
-        event = found.event(data)
     except MalformedEvent as error:
         raise _does_not_fit(error) from error
-    return rehearsed(await desk.preview(event, enriched=found.stage == STORE))
+    return rehearsed(await desk.rehearse(found, data))
 
 
 @router.post(

@@ -37,11 +37,18 @@ async def entities(
     desk: TheDesk,
     text: Annotated[
         str | None,
-        Query(max_length=255, description="Found in id, name, area or device."),
+        Query(
+            max_length=255, description="Found in id, name, area or device.", examples=["kitchen"]
+        ),
     ] = None,
     limit: PageLimit = 100,
     cursor: Annotated[
-        str | None, Query(max_length=255, description="`next_cursor` of the page before.")
+        str | None,
+        Query(
+            max_length=255,
+            description="`next_cursor` of the page before.",
+            examples=["sensor.kitchen"],
+        ),
     ] = None,
 ) -> EntityPage:
     """What is known about each entity: from Home Assistant's registries and the newest events."""

@@ -32,7 +32,9 @@ class Stored(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     time: str = Field(examples=["2026-11-20T15:44:33.435789+00:00"])
-    measurement: str = Field(description="Its domain, or `event`.", examples=["sensor"])
+    measurement: str = Field(
+        description="Its domain; else `event` or `habus_gap`.", examples=["sensor"]
+    )
     entity_id: str | None = Field(default=None, examples=["sensor.kitchen"])
     state: str | None = Field(default=None, examples=["21.4"])
     value: float | None = Field(default=None, examples=[21.4])
@@ -44,7 +46,9 @@ class Stored(BaseModel):
     device: str | None = Field(default=None, examples=["Aqara T1"])
     previous_duration_s: float | None = Field(default=None, examples=[61.4])
     event_type: str | None = Field(default=None, examples=["automation_triggered"])
-    data: str | None = Field(default=None, description="JSON text, of other event types only.")
+    data: str | None = Field(
+        default=None, description="JSON text, of other event types only.", examples=[None]
+    )
 
 
 class StoredEvents(BaseModel):
@@ -65,7 +69,9 @@ class Passing(BaseModel):
     source: str = Field(examples=["live"])
     home: str = Field(examples=["home"])
     replays: int = Field(description="How often it was replayed.", examples=[0])
-    data: Any = Field(description="JSON of the entry; text where it is none.")
+    data: Any = Field(
+        description="JSON of the entry; text where it is none.", examples=[{"state": "21.4"}]
+    )
 
 
 class PassingEvents(BaseModel):

@@ -51,7 +51,9 @@ class AuditLine(BaseModel):
     action: str = Field(examples=["replay_edited"])
     count: int = Field(description="Letters it was for.", examples=[1])
     what: Any = Field(description="Which letters.", examples=[{"id": "1795189957539-0"}])
-    original: Any = Field(default=None, description="The `data` that an edit replaced.")
+    original: Any = Field(
+        default=None, description="The `data` that an edit replaced.", examples=[None]
+    )
 
 
 class LetterWithHistory(Letter):
@@ -121,7 +123,8 @@ class Rehearsed(BaseModel):
     detail: dict[str, Any] = Field(examples=[{}])
     hint: str | None = Field(description="What to do.", examples=[None])
     event: dict[str, Any] | None = Field(
-        description="The enriched event, `data` as JSON; null when it would not get so far."
+        description="The enriched event, `data` as JSON; null when it would not get so far.",
+        examples=[None],
     )
     line_protocol: str | None = Field(
         description="What would be written; null: nothing.",
@@ -147,11 +150,19 @@ class LetterFilter(BaseModel):
 
     stage: Literal["ingest", "enrich", "store"] | None = None
     reason: str | None = Field(default=None, max_length=255, examples=["point_rejected"])
-    entity_id: str | None = Field(default=None, min_length=1, max_length=255)
-    fingerprint: str | None = Field(default=None, max_length=255)
-    start_time: Time | None = Field(default=None, description="Buried from this time on.")
-    end_time: Time | None = Field(default=None, description="Buried before this time.")
-    text: str | None = Field(default=None, max_length=255, description="In event or error.")
+    entity_id: str | None = Field(
+        default=None, min_length=1, max_length=255, examples=["sensor.kitchen"]
+    )
+    fingerprint: str | None = Field(default=None, max_length=255, examples=["3f6b1c2e4a90"])
+    start_time: Time | None = Field(
+        default=None, description="Buried from this time on.", examples=["2026-11-20T15:00:00Z"]
+    )
+    end_time: Time | None = Field(
+        default=None, description="Buried before this time.", examples=["2026-11-20T16:00:00Z"]
+    )
+    text: str | None = Field(
+        default=None, max_length=255, description="In event or error.", examples=["timeout"]
+    )
 
     @property
     def wanted(self) -> Filter:

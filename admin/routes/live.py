@@ -99,10 +99,16 @@ async def live(  # noqa: PLR0913, PLR0917 - what can be asked for
         ),
     ] = None,
     backlog: Annotated[
-        int, Query(ge=0, le=200, description="Begin with so many of the newest entries.")
+        int,
+        Query(ge=0, le=200, description="Begin with so many of the newest entries.", examples=[50]),
     ] = 0,
     last_event_id: Annotated[
-        str | None, Query(max_length=255, description="As the header of the same name.")
+        str | None,
+        Query(
+            max_length=255,
+            description="As the header of the same name.",
+            examples=["enriched:1795189957539-7"],
+        ),
     ] = None,
     last_event_id_header: Annotated[
         str | None,

@@ -20,7 +20,6 @@ from admin.who import address_of
 from common.logs import logger
 
 router = APIRouter(include_in_schema=False)
-static = APIRouter(include_in_schema=False)
 
 MAX_LOGIN_BYTES: Final = 4096
 """Largest body of a login."""

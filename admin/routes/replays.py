@@ -30,6 +30,7 @@ class ReplayMany(Choice):
         strict=True,
         allow_inf_nan=False,
         description="Letters a second, 0.1 at least; 0: as fast as Redis takes them.",
+        examples=[100],
     )
     force: bool = Field(default=False, strict=True, description="Expired letters, too.")
 
@@ -78,10 +79,9 @@ class JobPage(BaseModel):
     )
 
 
-JobName = Annotated[
-    str,
-    Path(pattern=r"^[0-9]{1,19}-[0-9a-f]{8}$", examples=["1795189957539-3f6b1c2e"]),
-]
+JOB_NAME: Final = r"^[0-9]{1,19}-[0-9a-f]{8}$"
+
+JobName = Annotated[str, Path(pattern=JOB_NAME, examples=["1795189957539-3f6b1c2e"])]
 
 
 @router.post(
@@ -122,14 +122,18 @@ async def replays(
     limit: PageLimit = 50,
     cursor: Annotated[
         str | None,
-        Query(pattern=r"^[0-9]{1,15}$", description="`next_cursor` of the page before."),
+        Query(
+            pattern=JOB_NAME,
+            description="`next_cursor` of the page before.",
+            examples=["1795189957539-3f6b1c2e"],
+        ),
     ] = None,
 ) -> JobPage:
     """Replay jobs, newest first; those that ended are kept for 30 days."""
-    found = await desk.replays.newest(limit + 1, None if cursor is None else int(cursor))
+    found = await desk.replays.newest(limit + 1, cursor)
     return JobPage(
-        replays=[job_of(job) for _, job in found[:limit]],
-        next_cursor=str(found[limit - 1][0]) if len(found) > limit else None,
+        replays=[job_of(job) for job in found[:limit]],
+        next_cursor=found[limit - 1].job if len(found) > limit else None,
     )
 
 

@@ -32,7 +32,9 @@ class Station(BaseModel):
         examples=["settled"],
     )
     fields: dict[str, str] = Field(description="But `data`.", examples=[{"v": "1"}])
-    data: Any = Field(description="JSON of the entry; text where it is none.")
+    data: Any = Field(
+        description="JSON of the entry; text where it is none.", examples=[{"state": "21.4"}]
+    )
     command: str = Field(
         description="Shows it in a terminal.",
         examples=["redis-cli XRANGE ha:raw 1795189957539-7 1795189957539-7"],

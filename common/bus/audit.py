@@ -17,7 +17,7 @@ class Who(msgspec.Struct, frozen=True):
     """Who does something.
 
     Attributes:
-        name: `token`, `page`, or the user of the command line.
+        name: `token`, `session`, or the user of the command line.
         via: `rest`, `page`, `cli` or `habus`, which is habus itself.
         address: Network address, or host name.
     """
@@ -32,7 +32,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         at: ISO 8601 in UTC.
-        action: `replay`, `replay_many`, `replay_end`, `purge`, `expire`, `export`…
+        action: `replay`, `replay_edited`, `replay_many`, `replay_done`, `purge`, `export`…
         count: Letters it was for.
         what: Ids, filter, job, and whatever else says which letters.
         original: The `data` that an edit replaced; None where nothing was edited.

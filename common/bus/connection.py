@@ -31,7 +31,7 @@ ANSWER_TIMEOUT_S = 8.0
 """Seconds without an answer after which Redis counts as away; above every BLOCK we use."""
 
 _WAITS = (
-    *("MISCONF", "LOADING", "BUSY ", "UNBLOCKED", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN"),
+    *("MISCONF", "LOADING", "BUSY ", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN"),
     *("READONLY", "OOM", "TRYAGAIN", "UNKILLABLE"),
 )
 
@@ -110,8 +110,16 @@ class Bus:
 
     async def _named(self, error: BusUnavailable) -> BusUnavailable:
         """The same error with the name of the key, and what to do about it."""
+        return BusUnavailable(await self.wrong_kinds() or str(error))
+
+    async def wrong_kinds(self) -> str:
+        """Return a sentence that names each key of the wrong type and what to do; or nothing.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
         with translated():
-            return BusUnavailable(await wrong_kinds(self._redis, self.keys) or str(error))
+            return await wrong_kinds(self._redis, self.keys)
 
     async def ping(self) -> None:
         """Return when Redis answers.
@@ -227,7 +235,7 @@ def translated() -> Iterator[None]:
         raise BusUnavailable(message) from error
     except redis_errors.ResponseError as error:
         text = str(error)
-        if "WRONGTYPE" in text:
+        if "WRONGTYPE" in text or "UNBLOCKED" in text:  # while a read waited at that key
             message = f"Redis refuses: {text}"
             raise _WrongKind(message) from error
         if isinstance(error, redis_errors.OutOfMemoryError | redis_errors.ReadOnlyError) or any(

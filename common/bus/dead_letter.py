@@ -1,6 +1,5 @@
 """A dead letter as people look at it, and which ones a filter means."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,9 +7,6 @@ import msgspec
 
 from common.bus.entry import event_of, number
 from common.event import Event
-
-ID: Final = re.compile(r"\d{1,19}-\d{1,19}", re.ASCII)
-"""An entry id of Redis; 19 digits fit into its 64 bits."""
 
 EXPIRED: Final = "outside_retention"
 """Reason of letters that would only fall again: what the sink keeps does not reach back so far."""
@@ -121,9 +117,3 @@ def letter_from(entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
         at=text.get("dead_at", ""),
         fingerprint=text.get("dead_fingerprint", ""),
     )
-
-
-def parts(entry_id: str) -> tuple[int, int]:
-    """The two numbers of an entry id, which sort as Redis sorts it."""
-    ms, _, sequence = entry_id.partition("-")
-    return int(ms), int(sequence)

@@ -9,8 +9,8 @@ import msgspec
 
 from common.bus.audit import Deed, flat_of
 from common.bus.connection import Bus
-from common.bus.dead_letter import EVERYTHING, ID, DeadLetter, Filter, letter_from
-from common.bus.entry import Field, number
+from common.bus.dead_letter import EVERYTHING, DeadLetter, Filter, letter_from
+from common.bus.entry import ENTRY_ID, Field, number
 from common.bus.keys import ENRICH, STORE
 from common.bus.letter_index import LetterIndex
 from common.bus.letter_table import Group
@@ -229,7 +229,7 @@ class DeadLetters:
         Raises:
             BusUnavailable: When Redis does not answer.
         """
-        known = [letter_id for letter_id in letter_ids if ID.fullmatch(letter_id)]
+        known = [letter_id for letter_id in letter_ids if ENTRY_ID.fullmatch(letter_id)]
         keys = (self._keys.dead, self._keys.ledger, self._keys.audit)
         line = flat_of(deed) if deed else []
         purged = 0
@@ -253,7 +253,8 @@ class DeadLetters:
         return [letter_from(entry_id, fields) for entry_id, fields in rows]
 
     async def _fields(self, letter_id: str) -> dict[bytes, bytes]:
-        if not ID.fullmatch(letter_id):  # half an id would mean every letter of that millisecond
+        # Half an id would mean every letter of that millisecond.
+        if not ENTRY_ID.fullmatch(letter_id):
             raise _gone(letter_id)
         rows: list[Any] = await self._bus.command("XRANGE", self._keys.dead, letter_id, letter_id)
         if not rows:

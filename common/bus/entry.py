@@ -1,5 +1,6 @@
 """An event as the flat fields of a stream entry, and back."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,6 +9,12 @@ from common.event import Event
 
 VERSION: Final = b"1"
 """Format version that habus writes in field `v`."""
+
+ENTRY_ID: Final = re.compile(r"\d{1,19}-\d{1,19}", re.ASCII)
+"""An entry id of Redis; 19 digits fit into its 64 bits."""
+
+Position = tuple[int, int]
+"""An entry id as numbers, which sort as Redis sorts it."""
 
 Field = str | bytes | int
 """What Redis takes as a field's name or value."""
@@ -100,6 +107,16 @@ def _event_of_any(fields: dict[bytes, bytes]) -> Event:
         data=fields[b"data"],
         replays=number(fields.get(b"replays")),
     )
+
+
+def position_of(entry_id: str) -> Position:
+    """An entry id as numbers.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    ms, _, sequence = entry_id.partition("-")
+    return int(ms), int(sequence)
 
 
 def number(text: str | bytes | None) -> int:

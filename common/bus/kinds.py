@@ -15,6 +15,9 @@ _KINDS: Final = {
     "registry": "hash",
     "ledger": "hash",
     "watermark": "hash",
+    "backfill": "hash",
+    "replays": "zset",
+    "replays_running": "set",
 }
 
 

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from common.bus.dead_letter import Filter, parts
+from common.bus.dead_letter import Filter
+from common.bus.entry import position_of
 from common.errors import MalformedEvent
 from common.event import microseconds, normal_time, time_of
 
@@ -68,7 +69,7 @@ class LetterTable:
 
     def add(self, entry_id: str, cause: Cause, entity_id: str, at: str) -> None:
         """Add a letter that is newer than all others."""
-        ms, sequence = parts(entry_id)
+        ms, sequence = position_of(entry_id)
         self._ms.append(ms)
         self._sequence.append(sequence)
         self._at.append(_us(at))
@@ -170,7 +171,7 @@ class LetterTable:
 
     def _row(self, entry_id: str, *, after: bool = False) -> int:
         """Where the letter stands, or would stand; with `after` the row behind it."""
-        ms, sequence = parts(entry_id)
+        ms, sequence = position_of(entry_id)
         low, high = bisect_left(self._ms, ms), bisect_right(self._ms, ms)
         bisect = bisect_right if after else bisect_left
         return bisect(self._sequence, sequence, low, high)

@@ -7,7 +7,7 @@ import msgspec
 import redis.exceptions as redis_errors
 
 from common.bus.connection import Bus
-from common.bus.entry import Field, Shared, shared_of, values_of
+from common.bus.entry import Field, Shared, position_of, shared_of, values_of
 from common.errors import BusUnavailable, SpoolInUse
 from common.event import Event
 
@@ -81,7 +81,7 @@ class RawStream:
                 raise
             return (0, 0)
         last: bytes = stream["last-generated-id"]
-        return _pair(position if position and tail == last else last)
+        return position_of((position if position and tail == last else last).decode())
 
     async def oldest(self) -> tuple[int, int] | None:
         """Return (ms, seq) of the first entry that stands in the stream; None when none does.
@@ -90,7 +90,7 @@ class RawStream:
             BusUnavailable: When Redis does not answer.
         """
         entries = await self._bus.command("XRANGE", self._keys.raw, "-", "+", "COUNT", 1)
-        return _pair(entries[0][0]) if entries else None
+        return position_of(entries[0][0].decode()) if entries else None
 
     async def holds(self, row: Row) -> bool:
         """Whether the event of a row stands in the stream under the row's entry id.
@@ -167,9 +167,4 @@ class RawStream:
                 raise SpoolInUse(message) from error
             raise
         self._position = reply[0].decode()
-        return _pair(reply[0])
-
-
-def _pair(entry_id: bytes) -> tuple[int, int]:
-    ms, _, seq = entry_id.partition(b"-")
-    return int(ms), int(seq)
+        return position_of(reply[0].decode())

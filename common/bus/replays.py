@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from common.bus.audit import Deed, command_for, flat_of
+from common.bus.audit import Deed, flat_of
 from common.bus.connection import Bus
 from common.bus.dead_letter import Filter
 from common.bus.entry import Field, number
@@ -105,13 +105,12 @@ class Replays:
             "created_at": job.created_at,
             "updated_at": job.updated_at,
         }
-        await self._bus.commands(
-            ("HSET", self._keys.replay(job.job), *_flat(fields)),
-            ("ZADD", self._keys.replays, now_ms, job.job),
-            ("SADD", self._keys.replays_running, job.job),
-            ("ZREMRANGEBYRANK", self._keys.replays, 0, -MOST_KEPT - 1),
-            command_for(self._keys, deed),
-            atomic=True,
+        keys, flat = self._keys, _flat(fields)
+        await self._bus.run(
+            "start_replay",
+            (keys.replay(job.job), keys.replays, keys.replays_running, keys.audit),
+            *(job.job, now_ms, MOST_KEPT, len(flat)),
+            many=[*flat, *flat_of(deed)],
         )
 
     async def get(self, job: str) -> Job:
@@ -126,24 +125,21 @@ class Replays:
             raise ReplayNotFound(f"there is no replay {job!r} (any more)")
         return job_of(fields)
 
-    async def newest(self, limit: int, before_ms: int | None = None) -> list[tuple[int, Job]]:
-        """Return jobs with their start in ms, newest first.
+    async def newest(self, limit: int, after: str | None = None) -> list[Job]:
+        """Return jobs, newest first; with `after` those that follow this one, which is listed.
 
         Raises:
             BusUnavailable: When Redis does not answer.
         """
-        highest = "+inf" if before_ms is None else f"({before_ms}"
-        names = await self._bus.command(
-            *("ZREVRANGEBYSCORE", self._keys.replays, highest, "-inf"),
-            *("WITHSCORES", "LIMIT", 0, limit),
-        )
-        pairs = names if names and isinstance(names[0], tuple | list) else _paired(names)
-        found: list[tuple[int, Job]] = []
-        for name, score in pairs:
-            fields = await self._bus.read_hash(self._keys.replay(name.decode()))
-            if fields:
-                found.append((int(float(score)), job_of(fields)))
-        return found
+        first = 0
+        if after is not None:
+            rank = await self._bus.command("ZREVRANK", self._keys.replays, after)
+            if rank is None:  # forgotten, and all older ones with it
+                return []
+            first = rank + 1
+        names = await self._bus.command("ZREVRANGE", self._keys.replays, first, first + limit - 1)
+        hashes = [await self._bus.read_hash(self._keys.replay(name.decode())) for name in names]
+        return [job_of(fields) for fields in hashes if fields]
 
     async def running(self) -> list[Job]:
         """Return the jobs that have not ended.
@@ -218,7 +214,3 @@ def job_of(fields: Mapping[str, bytes]) -> Job:
 
 def _flat(fields: Mapping[str, Field]) -> list[Field]:
     return [part for pair in fields.items() for part in pair]
-
-
-def _paired(flat: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
-    return list(zip(flat[::2], flat[1::2], strict=True))

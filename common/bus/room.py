@@ -9,8 +9,11 @@ from common.bus.connection import Bus
 from common.bus.keys import STORE
 from common.bus.trim import FULL, share_of_memory, trim
 
+HOLD_AT: Final = 0.60
+"""Share of `maxmemory` at which ingest stops: what is left is for `enrich` and `store` to drain."""
+
 STOP_AT: Final = 0.80
-"""Share of `maxmemory` at which `enrich` stops forwarding; ingest stopped before, `store` never."""
+"""Share of `maxmemory` at which `enrich` stops forwarding; `store` never does."""
 
 GO_ON_BELOW: Final = 0.75
 """Share below which it goes on."""

@@ -16,13 +16,13 @@ class StoredEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
     Attributes:
         time: ISO 8601 in UTC with microseconds.
-        measurement: The domain, or `event` for other event types.
+        measurement: The domain; `event` for other event types, `habus_gap` for gaps.
         state: Text of the state; of a plain number its shortest text.
         value: The state as a number.
         available: False for `unavailable`, `unknown` and a removed entity.
         previous_duration_s: Seconds the previous state lasted.
-        event_type: Only for measurement `event`.
-        data: Only for measurement `event`: its data as JSON text.
+        event_type: Only for measurements `event` and `habus_gap`.
+        data: Only for these two: their data as JSON text.
     """
 
     time: str

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ import msgspec
 
 from common.errors import MalformedEvent, SinkUnavailable
 from common.event import STATE_CHANGED, Event, format_time
+from common.lifecycle import to_its_end
 from common.sink.line import data_of, is_number, known_of, measurement_of, shortest, timestamp
 from common.sink.promise import StoredEvent
 
@@ -96,7 +97,7 @@ class SqliteSink:
             SinkUnavailable: The message says what to change.
         """
         async with self._lock:
-            db = await _to_its_end(self._begin)
+            db = await to_its_end(asyncio.to_thread(self._begin))
             with self._plainly():
                 db.rollback()
         return f"SQLite {sqlite3.sqlite_version}, file {self._path}"
@@ -142,12 +143,12 @@ class SqliteSink:
         if not points:
             return
         async with self._lock:
-            db = await _to_its_end(self._begin)
+            db = await to_its_end(asyncio.to_thread(self._begin))
             with self._plainly():
                 try:
                     # Here and not in the thread: one that steps row by row fights for the GIL.
                     db.executemany(_INSERT, points)
-                    await _to_its_end(db.commit)
+                    await to_its_end(asyncio.to_thread(db.commit))
                 except sqlite3.Error:
                     db.rollback()
                     raise
@@ -188,7 +189,7 @@ class SqliteSink:
         async with self._lock:
             if self._db is not None:
                 db, self._db = self._db, None
-                await _to_its_end(db.close)
+                await to_its_end(asyncio.to_thread(db.close))
 
     def _begin(self) -> sqlite3.Connection:
         """Open a transaction; open the file where that is still to do, or it was replaced."""
@@ -266,15 +267,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
-
-
-async def _to_its_end(call: Callable[[], T]) -> T:
-    """Call in a thread, and let it end even when we are cancelled: it holds the connection."""
-    thread = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        await asyncio.wait([thread])
-        if not thread.cancelled():
-            thread.exception()
-        raise

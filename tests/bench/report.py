@@ -25,7 +25,7 @@ def throughput(figures: Mapping[str, float], title: str, *, has_bar: bool) -> li
     Args:
         figures: Medians of `throughput_figures` in `__main__`.
         title: Heading.
-        has_bar: Whether the issue sets a bar for it.
+        has_bar: Whether there is a bar for it.
     """
     told = "≥ 15,000" if has_bar else ""
     sent = f"sent {figures['events']:,.0f} at {figures['sent_per_s']:,.0f}/s"

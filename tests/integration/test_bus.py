@@ -50,13 +50,6 @@ async def test_nobody_at_the_address_is_waited_for():
             await bus.hashes("*")
 
 
-async def test_an_address_that_cannot_be_read_names_its_variable():
-    """A URL that is none is a setting to change."""
-    with pytest.raises(InvalidSetting, match="REDIS_URL"):
-        async with connect("http://nowhere"):
-            pass
-
-
 async def test_a_wrong_password_is_a_setting_to_change(tmp_path):
     """Where Redis refuses us no waiting helps."""
     with RedisServer(tmp_path) as server:

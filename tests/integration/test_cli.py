@@ -169,6 +169,8 @@ def test_sending_an_event(habus, environment):
         ("dead", "list", "--stage", "attic"),
         ("way", "attic", "1-1"),
         ("way", "raw", "x"),
+        ("way", "raw", "5"),
+        ("way", "raw", "99999999999999999999999-1"),
         ("way", "raw", "1-1"),
         ("dead", "show", "1-1"),
         ("dead", "replay", "1-1"),
@@ -413,6 +415,30 @@ def test_dead_letters_from_a_terminal(habus, environment):
     assert (ledger.dead, ledger.replayed, ledger.purged, ledger.unaccounted) == (0, 4, 1, 0)
 
 
+def test_what_a_letter_holds_can_be_copied(habus, environment):
+    """`data` is JSON as it is, to be edited and handed in; a traceback has its lines."""
+    data = '{"event_type": "x", "data": {"path": "C:\\\\new\\\\n", "text": "a\\nb"}}'
+    fields = {
+        "v": "1",
+        "id": "i",
+        "type": "x",
+        "time": "2026-11-20T15:44:33Z",
+        "data": data,
+        "dead_stage": "enrich",
+        "dead_reason": "step_failed",
+        "dead_error": "no",
+        "dead_detail": '{"step": "unit", "traceback": "first\\nC:\\\\new"}',
+    }
+    letter_id = on_bus(
+        environment, lambda bus: bus.command("XADD", bus.keys.dead, "*", *flat_of(fields))
+    ).decode()
+    out = habus("dead", "show", letter_id)[1]
+    shown = out.partition("\ndata:\n")[2]
+    assert json.JSONDecoder().raw_decode(shown.strip())[0] == json.loads(data)
+    assert '"traceback": "first\n' in out
+    assert 'C:\\\\new"' in out
+
+
 def test_causes_jobs_and_the_audit_from_a_terminal(habus, environment, tmp_path):
     """Groups say what to do; a dry run writes nothing; jobs, exports and the audit are shown."""
     assert habus("dead", "jobs")[1] == "There was no replay of many letters.\n"
@@ -552,7 +578,7 @@ def test_the_doctor_says_what_to_change(habus):
     assert "! workers" in out
     _, out, _ = habus("doctor", "--json")
     assert {finding["about"] for finding in json.loads(out)["findings"]} == {
-        *("redis", "clock", "workers", "sink", "home_assistant", "disk")
+        *("redis", "clock", "ledger", "workers", "sink", "home_assistant", "disk")
     }
 
 

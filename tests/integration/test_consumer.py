@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from common.bus import ENRICH, STORE, Keys, Streams, Tally, connect
 from common.bus import consumer as consumer_module
@@ -110,6 +111,23 @@ async def test_groups_that_vanish_under_a_blocked_reader_are_made_again(bus, sto
     await bus.command(*command)
     await append(bus, 1, 2)
     assert events_of(await task) == [event(1), event(2)]
+
+
+@pytest.mark.parametrize("key", [KEYS.raw, KEYS.inbox])
+async def test_a_key_that_is_overwritten_under_a_blocked_reader_is_named(bus, stop, key):
+    """The very first thing said is which key holds what it should not, and what to do."""
+    reader = consumer(bus)
+    async with aclosing(reader.batches(stop)) as batches:
+        await append(bus, 1, 1)
+        await anext(batches)
+        with capture_logs() as lines:
+            waiting = asyncio.create_task(anext(batches))
+            await asyncio.sleep(0.2)  # it is blocked now; a read that begins later says the same
+            await bus.command("SET", key, "mine")
+            await until(lambda: bool(lines), what="a word")
+            waiting.cancel()
+            await asyncio.wait([waiting])
+    assert f"{key} holds a string" in str(lines[0]["error"])
 
 
 @pytest.mark.parametrize(

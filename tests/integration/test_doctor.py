@@ -7,6 +7,7 @@ from admin.doctor import Home, findings
 from common.bus import INGEST, connect
 from common.errors import HomeAssistantUnavailable
 from common.heartbeat import Heartbeat
+from common.ledger import reconcile
 from tests.fakes.influxdb import FakeInfluxDB
 from tests.fakes.servers import free_port
 
@@ -46,6 +47,44 @@ async def test_the_setting_that_influxdb_refuses_is_named(tmp_path, name, wrong)
         [(verdict, text)] = await of_sink(tmp_path, influxdb, **{name: wrong})
     assert verdict == "wrong"
     assert name.upper() in text
+
+
+async def test_a_key_of_a_wrong_type_is_named(tmp_path, redis_url):
+    """All waits while somebody's own value stands at a key of ours; the doctor says which."""
+    kinds = ("raw", "dead", "ledger", "backfill", "replays", "replays_running")
+    for name in kinds:
+        async with connect(redis_url) as bus:
+            key = getattr(bus.keys, name)
+            await bus.command("SET", key, "mine")
+            [wrong] = [text for verdict, text in await of_redis(tmp_path, redis_url) if key in text]
+            assert f"{key} holds a string" in wrong
+            assert f"DEL {key}" in wrong
+            await bus.command("DEL", key)
+
+
+async def test_what_the_ledger_missed_is_said(tmp_path, redis_url):
+    """Who meddles with the streams hears of it from the doctor, too, for a day."""
+    async with connect(redis_url) as bus:
+        fine = ("fine", "every event is accounted for")
+        assert fine in await of_redis(tmp_path, redis_url)
+        await bus.command("XADD", bus.keys.inbox, "*", "v", "1")
+        found = await of_redis(tmp_path, redis_url)
+        assert ("wrong", "-1 events are unaccounted for") in found
+        await reconcile(bus)
+        verdict, text = (await of_redis(tmp_path, redis_url))[-1]
+        assert verdict == "warning"
+        assert "the ledger was corrected at" in text
+        assert "1 redelivered" in text
+
+
+async def of_redis(folder, redis_url):
+    """Verdict and text of each finding about Redis and what stands in it."""
+    settings = Settings(
+        redis_url=redis_url, store_sink="sqlite", store_sqlite_path=folder / "events.db"
+    )
+    home = Home(f"ws://127.0.0.1:{free_port()}/api/websocket")
+    found = [one async for one in findings(settings, home, folder)]
+    return [(one.verdict, one.text) for one in found if one.about in {"redis", "ledger"}]
 
 
 async def test_without_a_token_ingest_is_heard(tmp_path, redis_url):

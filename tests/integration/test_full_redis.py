@@ -11,8 +11,8 @@ from common.bus.trim import share_of_memory
 from common.errors import BusUnavailable, SinkUnavailable
 from common.heartbeat import Heartbeat, read_pulses
 from common.lifecycle import Stopped
+from common.registry_reader import RegistryReader
 from enrich import worker as enrich_room
-from enrich.worker import RegistryReader
 from store import worker as store_room
 from tests.fakes.bus import SPOOL, START_MS, balanced, consumer, event
 from tests.fakes.redis_server import RedisServer

@@ -79,3 +79,30 @@ async def test_what_is_gone_is_404(admin):
     assert answer.status_code == 404
     answer = await admin.client.get(f"{URL}/raw/1")
     assert answer.status_code == 404
+
+
+async def test_an_entry_of_the_far_future_has_a_way(admin):
+    """Ids may be later than any clock; a time that cannot be read has no distance."""
+    far = "999999999999999999-1"
+    fields = {"v": "1", "id": "one", "type": "a", "time": "notatime", "data": "{}"}
+    flat = (part for pair in fields.items() for part in pair)
+    await admin.bus.command("XADD", admin.bus.keys.raw, far, *flat)
+    answer = await admin.client.get(f"{URL}/raw/{far}")
+    assert answer.status_code == 200
+    [station] = answer.json()["stations"]
+    assert (station["entry_id"], station["after_s"]) == (far, None)
+    assert station["at"].startswith("9999-12-31")
+
+
+@pytest.mark.parametrize(
+    "broken", [{"version": "abc"}, {"version": "7", "areas": "{"}, {"version": "7", "areas": "[1]"}]
+)
+async def test_a_broken_registry_takes_nothing_else_with_it(admin, broken):
+    """Entities, previews and ways are answered with what was readable last, as enrich does it."""
+    raw = await add(admin.bus, "enriched", "one", ENRICHED)
+    await admin.bus.write_hash(admin.bus.keys.registry, broken)
+    known = (await admin.client.get("/api/v1/entities")).json()["entities"]
+    assert [one["entity_id"] for one in known] == ["sensor.a"]
+    told = {"event_type": "my_event", "data": {}}
+    assert (await admin.client.post("/api/v1/enrich/preview", json=told)).status_code == 200
+    assert (await admin.client.get(f"{URL}/enriched/{raw}")).status_code == 200

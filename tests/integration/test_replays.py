@@ -5,10 +5,11 @@ import contextlib
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
-from admin.jobs import Runner, run_job, start_job
-from common.bus import DeadLetters, Filter, Keys, Replays, Who, connect
-from common.errors import BusUnavailable, CountChanged, ReplayNotFound
+from admin.jobs import Runner, end_job, run_job, start_job
+from common.bus import DeadLetters, Deed, Filter, Keys, Replays, Who, connect
+from common.errors import BusUnavailable, CountChanged, InvalidSetting, ReplayNotFound
 from tests.fakes.bus import balanced, field_values, flat_of
 from tests.fakes.lossy_proxy import LossyProxy
 from tests.fakes.servers import free_port
@@ -196,8 +197,6 @@ async def test_a_cancelled_job_stops(bus):
         return (await replays.get(job.job)).replayed > 0
 
     await until(begun, what="the first letters")
-    from admin.jobs import end_job  # noqa: PLC0415
-
     assert await end_job(job, replays, "cancelled", ME)
     assert not await end_job(job, replays, "done", ME)
     after = (await replays.get(job.job)).replayed
@@ -269,6 +268,71 @@ async def test_another_count_starts_nothing(bus):
         await Replays(bus).get("1-00000000")
 
 
+@pytest.mark.parametrize("key", [KEYS.audit, KEYS.replays, KEYS.replays_running])
+async def test_a_job_that_nobody_could_be_told_of_is_not_begun(bus, key):
+    """Where its line in the audit cannot be written, or its name not kept, nothing is done."""
+    await fall(bus, 2)
+    await bus.command("SET", key, "mine")
+    with pytest.raises(BusUnavailable, match=f"{key} holds a string"):
+        await job_for(bus)
+    await bus.command("DEL", key)
+    assert await bus.command("KEYS", KEYS.replay("*")) == []
+    assert await Replays(bus).running() == []
+
+
+async def test_a_job_ends_only_with_its_line_in_the_audit(bus):
+    """While the line cannot be written the job runs on, and then ends as if nothing had been."""
+    job = await job_for(bus)
+    replays = Replays(bus)
+    await bus.command("RENAME", KEYS.audit, "aside")
+    await bus.command("SET", KEYS.audit, "mine")
+    with pytest.raises(BusUnavailable, match=f"{KEYS.audit} holds a string"):
+        await end_job(job, replays, "cancelled", ME)
+    assert [one.job for one in await replays.running()] == [job.job]
+    await bus.command("RENAME", "aside", KEYS.audit)
+    assert await end_job(job, replays, "cancelled", ME)
+    assert await replays.running() == []
+
+
+async def test_a_job_that_fails_says_why(bus, monkeypatch):
+    """What waiting cannot mend ends the job, with its cause; the letters stay where they are."""
+    await fall(bus, 2)
+    letters = DeadLetters(bus)
+    job = await job_for(bus, letters)
+
+    async def refuses(*_, **__):
+        raise InvalidSetting("REDIS_URL: Redis refuses us")
+
+    monkeypatch.setattr(Replays, "step", refuses)
+    runner, stop = Runner(bus, letters, ME, "a"), asyncio.Event()
+    running = asyncio.create_task(runner.keep_running(stop))
+
+    async def failed():
+        return (await Replays(bus).get(job.job)).state == "failed"
+
+    await until(failed, what="the end of the job")
+    stop.set()
+    await running
+    assert (await Replays(bus).get(job.job)).error == "REDIS_URL: Redis refuses us"
+    assert len(await letters.ids(Filter())) == 2
+    assert await field_values(bus, KEYS.audit, "action") == ["replay_many", "replay_failed"]
+
+
+async def test_jobs_of_one_millisecond_are_all_listed(bus):
+    """A page ends between any two jobs, and the next goes on behind it."""
+    names = [f"1795189957539-0000000{number}" for number in range(5)]
+    for name in names:
+        job = replace(await job_for(bus), job=name)
+        deed = Deed(who=ME, at="", action="replay_many", count=0)
+        await Replays(bus).start(job, deed, 1_795_189_957_539)
+    listed, after = [], None
+    while page := await Replays(bus).newest(2, after):
+        listed += [job.job for job in page]
+        after = listed[-1]
+    assert [name for name in listed if name in names] == names[::-1]
+    assert len(set(listed)) == len(listed) == 10
+
+
 async def test_jobs_are_listed_newest_first(bus):
     """Page by page, each job once; a job whose hash is gone is passed over."""
     names = []
@@ -277,8 +341,9 @@ async def test_jobs_are_listed_newest_first(bus):
         await asyncio.sleep(0.002)  # names begin with the millisecond
     replays = Replays(bus)
     first = await replays.newest(2)
-    rest = await replays.newest(2, first[-1][0])
-    assert [job.job for _, job in [*first, *rest]] == names[::-1]
+    rest = await replays.newest(2, first[-1].job)
+    assert [job.job for job in [*first, *rest]] == names[::-1]
     await bus.command("DEL", KEYS.replay(names[1]))
-    assert [job.job for _, job in await replays.newest(5)] == [names[2], names[0]]
+    assert [job.job for job in await replays.newest(5)] == [names[2], names[0]]
+    assert await replays.newest(5, "1-00000000") == []
     assert {job.job for job in await replays.running()} == {names[0], names[2]}

@@ -4,6 +4,7 @@
 -- ARGV: name of the job, new state, now as text, cause in words or nothing, seconds until the job is forgotten,
 --       flat fields of the audit's line, whose count is put in
 -- Returns: 1, or 0 when it does not run (any more)
+redis.call('XLEN', KEYS[2])  -- of a wrong type it fails here, before anything is done
 redis.call('SREM', KEYS[3], ARGV[1])
 if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'finished_at', ARGV[3], 'updated_at', ARGV[3],

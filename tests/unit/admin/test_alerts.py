@@ -44,7 +44,7 @@ def condition(count=0, after_s=0.0, alert="x"):
 
 
 RECENT = int(NOW.timestamp()) - 60
-FULL = ServerInfo(maxmemory_bytes=1_000_000, used_bytes=799_000)
+FULL = ServerInfo(maxmemory_bytes=1_000_000, used_bytes=599_000)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,19 @@ async def test_a_dry_run_says_what_would_become_of_a_letter(admin):
     assert (await admin.client.post(f"{LETTERS}/1-1/dry-run")).status_code == 404
 
 
+async def test_a_dry_run_of_what_cannot_be_read_says_so(admin):
+    """A letter of another format version would fall again: that is the answer, and no refusal."""
+    fields = {"v": "2", "id": "x", "type": "a", "time": "b", "data": "{}", "dead_stage": "enrich"}
+    flat = [part for pair in fields.items() for part in pair]
+    letter_id = (await admin.bus.command("XADD", admin.bus.keys.dead, "*", *flat)).decode()
+    answer = (await admin.client.post(f"{LETTERS}/{letter_id}/dry-run")).json()
+    assert (answer["outcome"], answer["stage"], answer["reason"]) == (
+        *("dead", "enrich"),
+        "malformed_event",
+    )
+    assert "format version" in answer["error"]
+
+
 async def test_a_dry_run_of_an_enriched_event_begins_at_store(admin, monkeypatch):
     """What fell at `store` is not enriched again; what makes no point falls there again."""
     [letter_id] = await buried(admin, "store", PointRejected("no"))

@@ -67,7 +67,7 @@ def everything():
         ledger=Ledger(captured=9, stored=7, lost=1, dead=2),
         gaps=[{}],
         weaknesses=(),
-        server=ServerInfo(maxmemory_bytes=1_000_000, used_bytes=500_000),
+        server=ServerInfo(maxmemory_bytes=1_000_000, used_bytes=300_000),
         reasons={("store", "too_large"): 2},
         per_second={"captured": 1.5, "dead": 0.1},
     )

@@ -9,8 +9,8 @@ from admin.passage import (
     as_json,
     entry_id_of,
     passage_of,
-    position_of,
 )
+from common.bus.entry import position_of
 from common.bus.stream import Entry
 
 

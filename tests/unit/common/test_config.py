@@ -384,6 +384,7 @@ def test_every_address_that_is_accepted_opens_a_connection(host, path, options):
     try:
         url = WorkerSettings(redis_url=f"{host}{path}?{urlencode(options)}").redis_url
     except ValueError:
+        assert options or path in {"/x", "/1/2"}
         return
     pool = ConnectionPool.from_url(url)
     pool.connection_class(**pool.connection_kwargs)

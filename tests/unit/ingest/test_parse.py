@@ -194,7 +194,9 @@ def test_plain_and_coalesced_capture_of_one_home_give_the_same_events():
 
 def test_the_second_look_sees_what_the_first_sees():
     """An event read value by value has the same header as one that is read at once."""
-    for raw in recordings.event_texts("2026.2.3", "e_errors"):
+    texts = list(recordings.event_texts("2026.2.3", "e_errors"))
+    assert texts
+    for raw in texts:
         odd = json.loads(raw)
         odd["data"]["new_state"] = (odd["data"].get("new_state") or {}) | {"last_updated": 5}
         first, second = _header_decoder.decode(raw), _header_of(json.dumps(odd).encode())

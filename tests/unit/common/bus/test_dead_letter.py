@@ -2,7 +2,8 @@
 
 import pytest
 
-from common.bus.dead_letter import Filter, letter_from, parts
+from common.bus.dead_letter import Filter, letter_from
+from common.bus.entry import position_of
 from common.errors import MalformedEvent
 from common.event import Event
 
@@ -67,5 +68,5 @@ def test_each_part_of_a_filter_counts(part, fits, strange):
 
 def test_entry_ids_sort_by_their_numbers():
     """The two numbers of an id, as Redis compares them."""
-    assert parts("10-9") > parts("9-10")
-    assert parts("1795189957539-10") > parts("1795189957539-9")
+    assert position_of("10-9") > position_of("9-10")
+    assert position_of("1795189957539-10") > position_of("1795189957539-9")

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.bus import letter_table
-from common.bus.dead_letter import Filter, letter_from, parts
+from common.bus.dead_letter import Filter, letter_from
+from common.bus.entry import position_of
 from common.bus.letter_table import Cause, LetterTable
 from common.event import time_of
 
@@ -79,9 +80,11 @@ def test_the_table_finds_what_the_filter_means(rows, wanted, data):
     assert table.count(wanted) == len(found)
     border = data.draw(st.tuples(st.integers(1, 4), st.integers(0, 4)))
     text = f"{border[0]}-{border[1]}"
-    assert list(table.ids(wanted, after=text)) == [i for i in found if parts(i) > border]
-    assert list(table.ids(wanted, until=text)) == [i for i in found if parts(i) <= border]
-    assert list(table.ids_before(wanted, text)) == [i for i in found[::-1] if parts(i) < border]
+    assert list(table.ids(wanted, after=text)) == [i for i in found if position_of(i) > border]
+    assert list(table.ids(wanted, until=text)) == [i for i in found if position_of(i) <= border]
+    assert list(table.ids_before(wanted, text)) == [
+        i for i in found[::-1] if position_of(i) < border
+    ]
 
 
 @given(ROWS, FILTERS)

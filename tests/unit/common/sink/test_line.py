@@ -356,8 +356,11 @@ def test_large_events_are_not_kept_ready():
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_recorded_event_becomes_a_point(version):
     """Each event of a real Home Assistant is one line, with its time and its entity."""
+    seen = 0
     for recorded in events(version):
         event = of_home_assistant(recorded)
         found = read(event)
         assert found.time == microseconds(event.time)
         assert found.tags["entity_id"] == (event.entity_id or "none")
+        seen += 1
+    assert seen > 50
