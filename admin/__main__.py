@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from admin.desk import Desk
 from admin.effective import effective
 from admin.retention import keep_retained
 from admin.security import Hosts, token_of
-from admin.worker import keep_examining, keep_sampling, serve
+from admin.worker import keep_acquainted, keep_examining, keep_sampling, serve
 from common.bus import ADMIN, Keys, connect
 from common.config import Settings as AnySettings
 from common.errors import InvalidSetting
@@ -74,6 +75,7 @@ async def main(
                 tasks.create_task(heartbeat.keep_beating(stop))
                 tasks.create_task(keep_sampling(bus, desk.rates, stop))
                 tasks.create_task(keep_examining(desk, stop))
+                tasks.create_task(keep_acquainted(desk, stop))
                 tasks.create_task(desk.live.end_with(stop))
                 if settings.alert_webhook_url:
                     tasks.create_task(alert(desk, settings, stop))
@@ -107,11 +109,13 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        message = (
-            f"ADMIN_HOST, ADMIN_PORT: cannot listen on {host}:{port} ({error.strerror});"
-            " is habus running already? Else set another ADMIN_PORT, 0 for any that is free"
+        advice = (
+            "is habus running already? Else set another ADMIN_PORT, 0 for any that is free"
+            if error.errno == errno.EADDRINUSE
+            else "set ADMIN_HOST to an address of this machine, as 127.0.0.1, or 0.0.0.0 for all"
         )
-        raise InvalidSetting(message) from error
+        message = f"ADMIN_HOST, ADMIN_PORT: cannot listen on {host}:{port} ({error.strerror})"
+        raise InvalidSetting(f"{message}; {advice}") from error
 
 
 def url_of(listener: socket.socket) -> str:

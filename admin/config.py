@@ -64,7 +64,8 @@ class Settings(WorkerSettings, HomeSettings, SinkSettings):
         default=Path("data/admin_token"), description="File that keeps the generated token."
     )
     admin_read_only: bool = Field(
-        default=False, description="Show everything, change nothing: changes are answered 405."
+        default=False,
+        description="REST and page show everything and change nothing: changes are answered 405.",
     )
     admin_root_path: Annotated[str, AfterValidator(_root_path)] = Field(
         default="",

@@ -16,6 +16,7 @@ from admin.effective import Setting
 from admin.gaps import read_gaps
 from admin.gate import Gate
 from admin.jobs import Runner
+from admin.known import Known, Lasts, known_entities
 from admin.live import Live
 from admin.rates import Rates
 from admin.retention import FOR_EVER, Fate
@@ -81,6 +82,7 @@ class Desk:
         rates: How fast events flow.
         weaknesses: With which settings Redis may lose what it has; None while nobody has looked.
         registry: Reads what is known about the home beside its states.
+        lasts: What each entity was last.
         live: The streams as they pass.
         letters: The dead letters.
         audit: Who did what to them.
@@ -106,11 +108,13 @@ class Desk:
     runner: Runner = field(init=False)
     _started: float = field(default_factory=time.monotonic)
     registry: RegistryReader = field(init=False)
+    lasts: Lasts = field(init=False)
     live: Live = field(init=False)
 
     def __post_init__(self) -> None:
         self.live = Live(self.streams)
         self.registry = RegistryReader(self.bus)
+        self.lasts = Lasts(self.streams)
         self.letters = DeadLetters(self.bus)
         self.audit = Audit(self.bus)
         self.replays = Replays(self.bus)
@@ -159,6 +163,14 @@ class Desk:
             )
         except BusUnavailable as error:
             return Overview(redis_error=str(error))
+
+    async def known(self) -> list[Known]:
+        """Everything that is known about each entity, in the order of their ids.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        return known_entities(await self.registry(), await self.lasts())
 
     async def preview(self, event: Event, *, enriched: bool) -> "Outcome":
         """What would become of an event, captured or enriched, as the home is known now.

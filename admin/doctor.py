@@ -7,7 +7,7 @@ import shutil
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
@@ -47,7 +47,8 @@ class Finding(msgspec.Struct, frozen=True):
     """What was found about one thing.
 
     Attributes:
-        about: `redis`, `ledger`, `sink`, `home_assistant`, `clock`, `disk`, `workers`.
+        about: `redis`, `ledger`, `dead_letters`, `sink`, `home_assistant`, `clock`, `disk`,
+            `workers`, `settings`.
         text: What was seen.
         advice: What to change; empty when it is fine.
     """
@@ -72,7 +73,7 @@ class Home(msgspec.Struct, frozen=True):
     ca_file: Path | None = None
 
 
-async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[Finding]:
+async def findings(settings: Settings, home: Home, data: Path) -> AsyncGenerator[Finding]:
     """Look at one thing after the other.
 
     Args:
@@ -88,6 +89,8 @@ async def findings(settings: Settings, home: Home, data: Path) -> AsyncIterator[
     for found in [heard] if heard else await asyncio.to_thread(of_home, home):
         yield found
     yield of_disk(data)
+    for warning in settings.warnings:
+        yield Finding("warning", "settings", warning)
 
 
 def of_server(server: ServerInfo) -> list[Finding]:
@@ -191,25 +194,31 @@ def of_disk(folder: Path) -> Finding:
     return Finding("fine", "disk", text)
 
 
-async def _redis(settings: Settings) -> AsyncIterator[Finding]:
+async def _redis(settings: Settings) -> AsyncGenerator[Finding]:
     try:
         async with connect(settings.redis_url, Keys(settings.bus_prefix)) as bus:
             for found in of_server(await describe(bus)):
                 yield found
-            yield await _ledger(bus)
+            async for found in _ledger(bus):
+                yield found
             yield await _workers(bus)
     except (BusUnavailable, InvalidSetting) as error:
         yield _wrong("redis", str(error), own_redis.hint(settings))
 
 
-async def _ledger(bus: Bus) -> Finding:
+async def _ledger(bus: Bus) -> AsyncGenerator[Finding]:
     if misplaced := await bus.wrong_kinds():
-        return _wrong("redis", misplaced, "")
+        yield _wrong("redis", misplaced, "")
+        return
     ledger = await read_ledger(bus)
     if found := missed(ledger, datetime.now(UTC)):
         verdict: Verdict = "wrong" if ledger.unaccounted else "warning"
-        return Finding(verdict, "ledger", "; ".join(found), "look at habus ledger, and at the log")
-    return Finding("fine", "ledger", "every event is accounted for")
+        yield Finding(verdict, "ledger", "; ".join(found), "look at habus ledger, and at the log")
+    else:
+        yield Finding("fine", "ledger", "every event is accounted for")
+    if ledger.dead:
+        text = f"{ledger.dead} dead letters wait for somebody"
+        yield Finding("warning", "dead_letters", text, "look at habus dead groups")
 
 
 async def _workers(bus: Bus) -> Finding:
@@ -235,7 +244,7 @@ async def _heard_by_ingest(settings: Settings) -> Finding | None:
     return None
 
 
-async def _sink(settings: Settings) -> AsyncIterator[Finding]:
+async def _sink(settings: Settings) -> AsyncGenerator[Finding]:
     """Judge whether the sink takes points, and then whether it shows them."""
     async with open_sink(settings) as sink:
         try:

@@ -194,4 +194,6 @@ def _field(item: Mapping[str, Any]) -> str:
 def _problem(item: Mapping[str, Any]) -> str:
     if item["type"] == _NO_JSON:
         return f"no JSON, from character {item['loc'][1]} on: {item['ctx']['error']}"
+    if item["loc"] == ("body",) and isinstance(item.get("input"), bytes | str):
+        return "must be a JSON object, with the header `Content-Type: application/json`"
     return str(item["msg"]).removeprefix("Value error, ")

@@ -1,17 +1,23 @@
 """Known: what is known about an entity, from the registries and the newest events."""
 
+import asyncio
+from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from pydantic import BaseModel, Field
 
-from admin.desk import Desk
 from common import enriched
-from common.bus import Entry
+from common.bus import Entry, Streams
+from common.bus.entry import Position, position_of
 from common.errors import MalformedEvent
 from common.registry import Registry
 
-NEWEST: Final = 1000
-"""Events of the stream `enriched` that are looked through for the last state of each entity."""
+PAGE: Final = 1000
+"""Entries that are read at once."""
+
+FARTHEST: Final = 20_000
+"""Entries of the stream `enriched` that one look goes back at most: about a second's work."""
 
 
 class Known(BaseModel):
@@ -38,42 +44,87 @@ class Known(BaseModel):
         return any(text.casefold() in (place or "").casefold() for place in places)
 
 
-async def known_entities(desk: Desk) -> list[Known]:
-    """Every entity of the registries and of the newest events, in the order of their ids.
+class Last(msgspec.Struct, frozen=True, kw_only=True):
+    """What an entity was when it was heard of last; None where that could not be read."""
 
-    Raises:
-        BusUnavailable: When Redis does not answer.
+    friendly_name: str | None = None
+    unit: str | None = None
+    state: str | None = None
+    value: float | None = None
+    available: bool | None = None
+    last_seen: str | None = None
+
+
+class Lasts:
+    """The last state of each entity that passed on `enriched`.
+
+    Asked again it reads only what came since, and so remembers also what the stream has lost.
+
+    Args:
+        streams: Where the stream is.
     """
-    registry = await desk.registry()
-    newest: dict[str, Entry] = {}
-    for entry in await desk.streams.newest("enriched", NEWEST):
-        newest.setdefault(entry.fields.get("entity_id", ""), entry)
-    newest.pop("", None)
-    ids = {entity.entity_id for entity in registry.entities} | newest.keys()
-    return [_known(entity_id, registry, newest.get(entity_id)) for entity_id in sorted(ids)]
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._known: dict[str, Last] = {}
+        self._until: Position = (0, 0)
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __call__(self) -> Mapping[str, Last]:
+        """Return entity → what it was last; of one look the newest `FARTHEST` entries at most.
+
+        Raises:
+            BusUnavailable: When Redis does not answer.
+        """
+        async with self._one_at_a_time:
+            found: dict[str, Last] = {}
+            until, before = self._until, None
+            for _ in range(FARTHEST // PAGE):
+                page = await self._streams.newest("enriched", PAGE, before=before)
+                fresh = [entry for entry in page if position_of(entry.entry_id) > self._until]
+                for entry in fresh:
+                    entity_id = entry.fields.get("entity_id", "")
+                    if entity_id and entity_id not in found:
+                        found[entity_id] = _last(entry)
+                if fresh:
+                    until = max(until, position_of(fresh[0].entry_id))
+                if len(fresh) < PAGE:
+                    break
+                before = fresh[-1].entry_id
+            self._known |= found
+            self._until = until
+            return self._known
 
 
-def _known(entity_id: str, registry: Registry, entry: Entry | None) -> Known:
+def known_entities(registry: Registry, lasts: Mapping[str, Last]) -> list[Known]:
+    """Every entity of the registries and of the stream, in the order of their ids."""
+    ids = {entity.entity_id for entity in registry.entities} | lasts.keys()
+    return [_known(entity_id, registry, lasts.get(entity_id, Last())) for entity_id in sorted(ids)]
+
+
+def _known(entity_id: str, registry: Registry, last: Last) -> Known:
     place = registry.placement(entity_id)
-    known = Known(
+    return Known(
         entity_id=entity_id,
         area=place.area,
         floor=place.floor,
         device=place.device,
         integration=place.integration,
         labels=list(place.labels),
+        **msgspec.structs.asdict(last),
     )
+
+
+def _last(entry: Entry) -> Last:
     try:
-        last = enriched.decode((entry.fields if entry else {}).get("data", "").encode())
+        last = enriched.decode(entry.fields.get("data", "").encode())
     except (MalformedEvent, UnicodeEncodeError):
-        return known
-    return known.model_copy(
-        update={
-            "friendly_name": last.friendly_name,
-            "unit": last.unit,
-            "state": last.state,
-            "value": last.value,
-            "available": last.available,
-            "last_seen": entry.fields.get("time") if entry else None,
-        }
+        return Last()
+    return Last(
+        friendly_name=last.friendly_name,
+        unit=last.unit,
+        state=last.state,
+        value=last.value,
+        available=last.available,
+        last_seen=entry.fields.get("time"),
     )

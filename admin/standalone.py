@@ -16,6 +16,7 @@ import admin.__main__ as admin
 import enrich.__main__ as enrich
 import ingest.__main__ as ingest
 import store.__main__ as store
+from admin import own_redis
 from admin.config import Settings as AdminSettings
 from admin.demo import Silence, end_after, ledger_at_end, say_when_stored, say_where
 from admin.doctor import Home
@@ -199,11 +200,12 @@ async def _home(data: Path, ephemeral: bool, stop: asyncio.Event) -> None:  # no
     rooms = rooms.with_values(
         {name: data / file for name, file in _IN_DATA.items()}, where_default=True
     )
-    if rooms.admin.origins()["REDIS_URL"] != DEFAULT:
+    named = rooms.admin.origins()["REDIS_URL"] != DEFAULT
+    if named and rooms.admin.redis_url != own_redis.url_in(data):  # else it was said for the others
         await rooms.work(stop)
         return
     async with embedded_redis(data / "redis", ephemeral=ephemeral) as redis:
-        log.info("REDIS_URL is not set: events wait in a Redis of our own", look=redis.cli)
+        log.info("events wait in a Redis of our own: REDIS_URL names no other", look=redis.cli)
         await rooms.with_values({"redis_url": redis.url}).work(stop)
 
 

@@ -31,6 +31,9 @@ SAMPLE_EVERY_S: Final = 2.0
 EXAMINE_EVERY_S: Final = 15.0
 """Seconds between two looks at the settings of Redis."""
 
+ACQUAINT_EVERY_S: Final = 15.0
+"""Seconds between two looks at what passed on the stream `enriched`."""
+
 GRACE_S: Final = 0.5
 """Seconds that requests under way have when admin stops."""
 
@@ -74,6 +77,14 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> N
     finally:
         stopping.cancel()
         serving.cancel()
+
+
+async def keep_acquainted(desk: Desk, stop: asyncio.Event) -> None:
+    """Hear of every entity that passes until `stop` is set, also while nobody asks."""
+    while not stop.is_set():
+        with suppress(BusUnavailable):
+            await desk.lasts()
+        await pause(stop, ACQUAINT_EVERY_S)
 
 
 async def keep_sampling(bus: Bus, rates: Rates, stop: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
@@ -100,10 +100,16 @@ class Variables:
         except (OSError, UnicodeDecodeError) as error:
             self.problems.append(f"{path}: cannot be read: {_words(error)}")
             return {}
-        lines = dotenv_values(stream=StringIO(text), interpolate=False)
-        return {
-            name: (text.strip(), DOTENV) for name, text in lines.items() if text and text.strip()
-        }
+        found = {}
+        for line in parse_stream(StringIO(text)):
+            if line.error:
+                self.problems.append(
+                    f"{path}: line {line.original.line} cannot be read; write NAME=value, and"
+                    " close every quote"
+                )
+            elif line.key is not None and line.value and line.value.strip():
+                found[line.key] = (line.value.strip(), DOTENV)
+        return found
 
     def _file(self, name: str, found: dict[str, tuple[str, str]]) -> None:
         named = found.get(f"{name}_FILE")

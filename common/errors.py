@@ -155,5 +155,8 @@ class CountChanged(PipelineError):
     """
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"the filter matches {count} dead letters now; look again and confirm")
+        super().__init__(
+            f"the filter matches {count} dead letters now; look again, and confirm with"
+            f" `expected_count`: {count}"
+        )
         self.count = count

@@ -98,7 +98,10 @@ async def _until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> in
             stop.set()
             loop.call_later(ORDERLY_S, hurry)
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    ends = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup wants us to stay
+        ends.append(signal.SIGHUP)
+    for signum in ends:
         loop.add_signal_handler(signum, on, signum)
     try:
         await work

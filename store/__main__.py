@@ -29,7 +29,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
     with slot(STORE, settings.worker_name, settings.redis_url, settings.bus_prefix) as name:
         async with (
             connect(settings.redis_url, keys) as bus,
-            open_sink(settings) as sink,
+            open_sink(settings, is_made=True) as sink,
             asyncio.TaskGroup() as tasks,
         ):
             heartbeat = Heartbeat(bus, STORE, name)

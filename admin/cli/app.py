@@ -1,5 +1,8 @@
 """Every command and its options; what a command does is loaded only when it is called."""
 
+import errno
+import io
+import os
 import sys
 import time
 from pathlib import Path
@@ -42,13 +45,26 @@ def options(
 
 def main() -> None:
     """Run a command; what goes wrong is one sentence and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal knows every character
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except PipelineError as error:
         sys.stderr.write(f"habus: {error}\n")
         sys.exit(2 if isinstance(error, InvalidSetting) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in {errno.EPIPE, errno.ENOSPC}:
+            raise
+        if error.errno == errno.ENOSPC:  # whoever closed a pipe knows that it did
+            sys.stderr.write(f"habus: cannot write what was asked for: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        sys.exit(1)
 
 
 @app.command()
@@ -123,7 +139,9 @@ def streams(*, as_json: Json = False) -> None:
 def tail(
     stream: Annotated[str, typer.Argument(help="raw, inbox, enriched or dead.")] = "enriched",
     *,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Entries to begin with.")] = 10,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, max=10_000, help="Entries to begin with.")
+    ] = 10,
     entity: Entity = None,
     follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = True,
     as_json: Json = False,
@@ -143,7 +161,7 @@ def events(
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """Show stored events, newest first."""
+    """Show stored events, newest first; of the last 24 hours where no time is said."""
     from admin.cli.events import events as show  # noqa: PLC0415
 
     show(entity, since, until, limit, as_json=as_json)
@@ -269,7 +287,7 @@ def config(*, as_json: Json = False) -> None:
 
 @app.command()
 def ledger(*, as_json: Json = False) -> None:
-    """Show where every event is; exit code 1 when some are lost."""
+    """Show where every event is; exit code 1 when it missed some within the last day."""
     from admin.cli.ledger import ledger as show  # noqa: PLC0415
 
     sys.exit(show(as_json=as_json))

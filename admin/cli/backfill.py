@@ -12,9 +12,10 @@ from admin.cli.when import time_of
 from admin.config import Settings
 from admin.names import is_name
 from admin.who import who_types
-from common.bus import Audit, BackfillJob, Backfills, Bus, Deed
+from common.bus import INGEST, Audit, BackfillJob, Backfills, Bus, Deed
 from common.errors import InvalidSetting
 from common.event import format_time
+from common.heartbeat import read_pulses
 
 LOOK_EVERY_S: Final = 0.5
 """Seconds between two looks how far it is."""
@@ -45,7 +46,10 @@ def ask(
         what = {"job": job.id, "from": job.start, "to": job.end, "entities": names}
         deed = Deed(who=who_types(), at=job.asked_at, action="backfill", count=1, what=what)
         await Audit(bus).add(deed)
-        return await _watched(jobs, job) if wait else job
+        if not wait:
+            return job
+        await _tell_what_it_waits_for(bus, jobs, job)
+        return await _watched(jobs, job)
 
     job = with_bus(call)
     if as_json:
@@ -104,6 +108,14 @@ def print_gaps(job: BackfillJob) -> None:
         names = gap["entities"]
         who = names if isinstance(names, str) else ", ".join(names)
         show.line(f"Missing from {gap['from']} to {gap['to']} ({gap['reason']}): {who}")
+
+
+async def _tell_what_it_waits_for(bus: Bus, jobs: Backfills, job: BackfillJob) -> None:
+    before = [one for one in await jobs.list() if one.state != "done" and one.id != job.id]
+    if not await read_pulses(bus, INGEST):
+        sys.stderr.write("habus: no ingest is alive: it begins when one is\n")
+    elif before:
+        sys.stderr.write(f"habus: requests that are done before it: {len(before)}\n")
 
 
 async def _watched(jobs: Backfills, job: BackfillJob) -> BackfillJob:

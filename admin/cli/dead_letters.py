@@ -69,7 +69,7 @@ def listed(wanted: Filter, limit: int, *, as_json: bool) -> None:
         for letter in found
     )
     columns = ("id", "buried at", "stage", "reason", "entity", "error")
-    out.table(columns, rows, "There is no dead letter.")
+    out.table(columns, rows, _none(wanted))
 
 
 def groups(wanted: Filter, *, as_json: bool) -> None:
@@ -106,7 +106,7 @@ def groups(wanted: Filter, *, as_json: bool) -> None:
         for group in found
     )
     columns = ("fingerprint", "letters#", "stage", "reason", "last buried", "error")
-    out.table(columns, rows, "There is no dead letter.")
+    out.table(columns, rows, _none(wanted))
     for reason in dict.fromkeys(group.cause.reason for group in found):
         out.blank()
         out.line(f"{reason}: {hint(reason)}")
@@ -139,6 +139,10 @@ def show(letter_id: str, *, as_json: bool) -> None:
         out.line(f"{title}:")
         for line_of_text in _pretty(text) if title == "data" else _broken(text):
             out.line(f"  {line_of_text}")
+
+
+def _none(wanted: Filter) -> str:
+    return "There is no dead letter." if wanted == Filter() else "No dead letter matches."
 
 
 def checked(letter_id: str) -> str:

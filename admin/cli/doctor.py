@@ -1,7 +1,8 @@
 """`habus doctor`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from admin.cli import show
 from admin.doctor import Finding, findings
@@ -22,11 +23,12 @@ def doctor(*, as_json: bool) -> int:
     return 1 if any(finding.verdict == "wrong" for finding in found) else 0
 
 
-async def _ask(asked: AsyncIterator[Finding], *, silent: bool) -> list[Finding]:
+async def _ask(asked: AsyncGenerator[Finding], *, silent: bool) -> list[Finding]:
     found = []
-    async for finding in asked:
-        found.append(finding)
-        if not silent:
-            advice = f": {finding.advice}" if finding.advice else ""
-            show.line(f"{SIGNS[finding.verdict]} {finding.about:<15}{finding.text}{advice}")
+    async with aclosing(asked):
+        async for finding in asked:
+            found.append(finding)
+            if not silent:
+                advice = f": {finding.advice}" if finding.advice else ""
+                show.line(f"{SIGNS[finding.verdict]} {finding.about:<15}{finding.text}{advice}")
     return found

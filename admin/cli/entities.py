@@ -3,7 +3,7 @@
 from admin.cli import show
 from admin.cli.at_desk import with_desk
 from admin.desk import Desk
-from admin.known import Known, known_entities
+from admin.known import Known
 from admin.way import Station, Way, way_of
 from common.bus.entry import ENTRY_ID
 from common.errors import InvalidSetting
@@ -13,7 +13,7 @@ def entities(text: str | None, limit: int, *, as_json: bool) -> None:
     """Print what is known about each entity, in the order of their ids."""
 
     async def ask(desk: Desk) -> list[Known]:
-        return await known_entities(desk)
+        return await desk.known()
 
     found = [entity for entity in with_desk(ask) if entity.speaks_of(text or "")][:limit]
     if as_json:

@@ -20,9 +20,15 @@ from common.sink import StoredEvent, open_sink
 def events(
     entity: str | None, since: str | None, until: str | None, limit: int, *, as_json: bool
 ) -> None:
-    """Print stored events, newest first."""
+    """Print stored events, newest first.
+
+    Raises:
+        InvalidSetting: When a time cannot be read, or the span is empty.
+    """
     now = datetime.now(UTC)
     start, end = span(time_of(since, now, "--since"), time_of(until, now, "--until"), now)
+    if end <= start:
+        raise InvalidSetting("--until: must be later than --since")
 
     async def ask(_: Bus, settings: Settings) -> list[StoredEvent]:
         async with open_sink(settings) as sink:
@@ -37,7 +43,9 @@ def events(
         for e in found
     )
     columns = ("time", "entity", "state", "unit", "area", "name")
-    show.table(columns, rows, f"Nothing was stored since {format_time(start)}.")
+    of = "Nothing" if entity is None else f"Nothing of {entity}"
+    when = f"from {format_time(start)} to {format_time(end)}"
+    show.table(columns, rows, f"{of} was stored {when}; --since and --until choose another time.")
 
 
 def send(
@@ -84,9 +92,13 @@ def told_of(
     """Return the data of the event that was typed: as JSON, or as entity and state.
 
     Raises:
-        InvalidSetting: When it is neither.
+        InvalidSetting: When it is neither, or both.
     """
-    return _change(*change, fired) if data is None else object_of(data)
+    if data is None:
+        return _change(*change, fired)
+    if change != (None, None):
+        raise InvalidSetting("say what happened by --data, or by --entity and --state, not by both")
+    return object_of(data)
 
 
 def _change(entity_id: str | None, state: str | None, fired: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """`habus ledger`."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from admin.cli import show
 from admin.cli.at_desk import with_bus
 from admin.config import Settings
 from admin.gaps import read_gaps
+from admin.health import missed
 from common.bus import Bus
 from common.ledger import Ledger, read_ledger
 
@@ -17,7 +19,7 @@ MEANINGS = {
     "redelivered": "come again, or were never counted: somebody meddled with a stream",
     "filtered": "left out by a rule of yours",
     "duplicates": "came a second time, dropped at the door",
-    "stored": "stand in the sink",
+    "stored": "written to the sink; what was handed in twice, twice",
     "dead": "stand in the dead letters now",
     "purged": "deleted from the dead letters by a person",
     "lost": "taken off the bus by somebody else",
@@ -34,7 +36,7 @@ BAD = {"lost", "redelivered", "unaccounted"}
 
 
 def ledger(*, as_json: bool) -> int:
-    """Print where every event is, and the gaps; return 1 when some are lost or unaccounted for."""
+    """Print where every event is, and the gaps; return 1 when it missed some within a day."""
 
     async def ask(bus: Bus, _: Settings) -> tuple[Ledger, list[dict[str, Any]]]:
         return await read_ledger(bus), await read_gaps(bus)
@@ -46,7 +48,7 @@ def ledger(*, as_json: bool) -> int:
     else:
         print_table(found)
         print_gaps(gaps)
-    return 1 if found.unaccounted or found.lost else 0
+    return 1 if missed(found, datetime.now(UTC)) else 0
 
 
 def print_table(found: Ledger) -> None:

@@ -14,6 +14,9 @@ from common.redaction import Redaction
 _WIDE: Final = 10_000
 """Columns where no terminal says how many there are: nothing is cut off in a pipe."""
 
+WIDEST_CELL: Final = 300
+"""Characters of a table's cell; --json shows all of it."""
+
 _redaction = Redaction()
 
 
@@ -65,7 +68,7 @@ def table(
         drawn.add_column(name.removesuffix("#"), justify=justify, overflow="fold")
     for row in rows:
         style = "bold red" if is_bad(row) else ""
-        drawn.add_row(*(Text(clean(cell)) for cell in row), style=style)
+        drawn.add_row(*(Text(_short(clean(cell))) for cell in row), style=style)
     if not drawn.row_count:
         line(empty)
         return
@@ -77,6 +80,10 @@ def table(
         console.print(drawn)
     for row in printed.get().splitlines():
         sys.stdout.write(row.rstrip() + "\n")
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= WIDEST_CELL else f"{cell[: WIDEST_CELL - 1]}…"
 
 
 def line(text: str) -> None:

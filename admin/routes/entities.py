@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from admin.desk import TheDesk
 from admin.failure import failures
-from admin.known import Known, known_entities
+from admin.known import Known
 from admin.routes.asked import End, Limit, PageLimit, Start
 from admin.routes.events import Stored, stored
 from admin.timespan import span
@@ -54,7 +54,7 @@ async def entities(
     """What is known about each entity: from Home Assistant's registries and the newest events."""
     found = [
         entity
-        for entity in await known_entities(desk)
+        for entity in await desk.known()
         if (cursor is None or entity.entity_id > cursor) and entity.speaks_of(text or "")
     ]
     return EntityPage(

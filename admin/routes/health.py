@@ -70,7 +70,7 @@ class LedgerAnswer(BaseModel):
     filtered: int = Field(description="Left out by a rule of yours.")
     duplicates: int = Field(description="Came a second time, dropped at the door.")
     enriched: int = Field(description="Forwarded by `enrich`.")
-    stored: int = Field(description="Stand in the sink.")
+    stored: int = Field(description="Written to the sink; what was handed in twice, twice.")
     dead: int = Field(description="Stand in the dead letters now.")
     buried: int = Field(description="Were ever buried.")
     replayed: int = Field(description="Were ever put back from the dead letters.")

@@ -230,6 +230,9 @@ def translated() -> Iterator[None]:
     except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
         message = f"REDIS_URL: Redis refuses us ({error}); check user and password"
         raise InvalidSetting(message) from error
+    except redis_errors.InvalidResponse as error:
+        message = f"what answers is no Redis; is REDIS_URL right? ({error})"
+        raise BusUnavailable(message) from error
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
         message = f"Redis does not answer; is it running, and is REDIS_URL right? ({error})"
         raise BusUnavailable(message) from error

@@ -92,7 +92,8 @@ def event_of(flat: Sequence[bytes]) -> Event:
 def _event_of_any(fields: dict[bytes, bytes]) -> Event:
     version = fields.get(b"v", VERSION)
     if version != VERSION:
-        message = f"the entry has format version {version!r}; this habus reads {VERSION!r}"
+        theirs, ours = version.decode("utf-8", "replace"), VERSION.decode()
+        message = f"the entry has format version {theirs!r}; this habus reads {ours!r}"
         raise MalformedEvent(message)
     if missing := [name for name in _REQUIRED if name.encode() not in fields]:
         message = f"the entry lacks the field {', '.join(missing)}"

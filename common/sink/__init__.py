@@ -11,20 +11,25 @@ __all__ = ["Sink", "StoredEvent", "open_sink"]
 
 
 @asynccontextmanager
-async def open_sink(settings: SinkSettings) -> AsyncIterator[Sink[Any]]:
-    """Open the sink that the settings choose, and close it at the end; `check` it first."""
-    sink = _sink_of(settings)
+async def open_sink(settings: SinkSettings, *, is_made: bool = False) -> AsyncIterator[Sink[Any]]:
+    """Open the sink that the settings choose, and close it at the end; `check` it first.
+
+    Args:
+        settings: Say which.
+        is_made: Whether a file is made where there is none: store does that, and nobody else.
+    """
+    sink = _sink_of(settings, is_made=is_made)
     try:
         yield sink
     finally:
         await sink.close()
 
 
-def _sink_of(settings: SinkSettings) -> Sink[Any]:
+def _sink_of(settings: SinkSettings, *, is_made: bool) -> Sink[Any]:
     if settings.store_sink == "sqlite":
         from common.sink.sqlite import SqliteSink  # noqa: PLC0415 - only what is chosen is loaded
 
-        return SqliteSink(settings.store_sqlite_path)
+        return SqliteSink(settings.store_sqlite_path, is_made=is_made)
     # influxdb-client and what it needs take 18 MB.
     from common.sink.influx import InfluxSink  # noqa: PLC0415 - only what is chosen is loaded
 

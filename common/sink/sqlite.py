@@ -66,7 +66,10 @@ _BUSY_S = 5.0
 
 _FOLDER = "make its folder, and make it writable, or set another path"
 
+_NOT_THERE = "there is no such file"
+
 _ADVICE = (
+    (_NOT_THERE, "store makes it at its start; is it the path that store has?"),
     ("full", "free some space"),
     ("locked", "another program writes to it; end that one"),
     ("readonly", "make it writable"),
@@ -81,11 +84,14 @@ class SqliteSink:
     """Keeps events in one file, in write-ahead mode; a commit is on disk before it counts.
 
     Args:
-        path: The file; it and its folder are made at the first use.
+        path: The file.
+        is_made: Whether it and its folder are made where they are not there; who only reads
+            would make an empty one where the path is wrong.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_made: bool = True) -> None:
         self._path = path
+        self._is_made = is_made
         self._db: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._lock = asyncio.Lock()
@@ -205,7 +211,10 @@ class SqliteSink:
             return self._db
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._is_made:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        elif not self._path.exists():
+            raise FileNotFoundError(_NOT_THERE)
         db = sqlite3.connect(
             self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )

@@ -142,6 +142,12 @@ async def test_a_taken_port_is_said_in_one_sentence(tmp_path, redis_url):
         await main(settings, asyncio.Event())
 
 
+def test_an_address_that_is_not_ours_is_said_so():
+    """Another port would not help there."""
+    with pytest.raises(InvalidSetting, match="set ADMIN_HOST to an address of this machine"):
+        listen("192.0.2.1", 0)
+
+
 def test_addresses_for_a_browser():
     """What is listened on becomes an address that a browser here can open."""
     for host, name in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")):  # noqa: S104 - closed again at once

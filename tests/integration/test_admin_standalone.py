@@ -246,6 +246,20 @@ async def test_a_real_home_is_captured_and_stored(tmp_path, redis_url, own_redis
     assert (data / "redis" / "appendonlydir").exists() == own_redis
 
 
+async def test_the_address_of_our_own_redis_names_no_other(tmp_path):
+    """Who exported REDIS_URL for `habus tail` may start habus in the same terminal again."""
+    require("redis-server", "valkey-server")
+    socket = tmp_path / "data" / "redis" / "redis.sock"
+    async with Simulator().serve() as home:
+        settings = {"HA_WEBSOCKET_URL": home.url, "HA_ACCESS_TOKEN": home.token,
+                    "STORE_SINK": "sqlite", "ADMIN_PORT": "0"}  # fmt: skip
+        process = habus("run", cwd=tmp_path, REDIS_URL=f"unix://{socket}", **settings)
+        await until(socket.exists, within_s=20, what="the socket of our own Redis")
+        process.send_signal(signal.SIGTERM)
+        code, _, err = await ended(process, 30)
+    assert code == 0, err
+
+
 async def test_a_refused_token_ends_everything_with_one_message(tmp_path, redis_url):
     """Nothing helps but a person: exit code 1, and the message says what to change."""
     async with Simulator().serve() as home:

@@ -50,6 +50,23 @@ async def test_nobody_at_the_address_is_waited_for():
             await bus.hashes("*")
 
 
+async def test_what_is_no_redis_is_said_so():
+    """Whoever named the port of something else hears it in words."""
+
+    async def answer(reader, writer):
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with connect(f"redis://127.0.0.1:{port}/0") as bus:
+            with pytest.raises(BusUnavailable, match="no Redis; is REDIS_URL right"):
+                await bus.ping()
+
+
 async def test_a_wrong_password_is_a_setting_to_change(tmp_path):
     """Where Redis refuses us no waiting helps."""
     with RedisServer(tmp_path) as server:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -45,7 +46,15 @@ def environment(monkeypatch, tmp_path, redis_url):
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("HA_ACCESS_TOKEN", raising=False)
+    asyncio.run(made(tmp_path / "events.db"))
     return redis_url
+
+
+async def made(file):
+    """Make the sink, as store does at its start."""
+    sink = SqliteSink(file)
+    await sink.check()
+    await sink.close()
 
 
 @pytest.fixture
@@ -157,6 +166,9 @@ def test_sending_an_event(habus, environment):
         ("send", "--data", "{"),
         ("send", "--data", "[]"),
         ("send", "--data", "{}"),
+        ("send", "my_event", "-e", "a.b", "--data", "{}"),
+        ("send", "my_event", "-s", "1", "--data", "{}"),
+        ("events", "--since", "1h", "--until", "2h"),
         ("send", "-e", "a.b", "-s", "1", "--time", "noon"),
         ("tail", "kitchen"),
         ("healthcheck", "kitchen"),
@@ -205,6 +217,35 @@ def test_redis_away_is_one_sentence(habus, monkeypatch):
     code, out, _ = habus("doctor")
     assert code == 1
     assert "✗ redis" in out
+
+
+@pytest.mark.usefixtures("environment")
+def test_what_nobody_reads_is_no_error_to_speak_of():
+    """A pipe that was closed ends in silence, a full disk in one sentence; both fail."""
+    command = [sys.executable, "-c", "from admin.cli import main; main()"]
+    for words in (("doctor",), ("streams",), ("streams", "--json"), ("dead", "export")):
+        with Path("/dev/full").open("w") as full:
+            ended = subprocess.run(
+                [*command, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        if words != ("dead", "export"):  # which has nothing to write here
+            assert ended.returncode == 1
+            assert ended.stderr.splitlines()[-1].startswith("habus: cannot write what was asked")
+        assert "Traceback" not in ended.stderr
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as closed:
+            ended = subprocess.run(
+                [*command, *words], stdout=closed, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert "Traceback" not in ended.stderr
+        assert "BrokenPipe" not in ended.stderr
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(
+        [*command, "streams"], env=plain, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("stream")
 
 
 def test_wrong_settings_have_an_exit_code_of_their_own(habus, monkeypatch):
@@ -354,7 +395,14 @@ def test_stored_events(habus, tmp_path):
     _, out, _ = habus("events", *since, "-n", "1")
     assert len(out.splitlines()) == 2
     _, out, _ = habus("events", "-e", "sensor.other", *since)
-    assert out.startswith("Nothing was stored")
+    assert out.startswith("Nothing of sensor.other was stored from 2026-11-20T00:00:00")
+    ends = ("--since", "0001-01-01T00:00:00+14:00", "--until", "9999-12-31T23:59:59-14:00")
+    assert len(habus("events", *ends)[1].splitlines()) == 3
+    (tmp_path / "events.db").unlink()
+    code, out, err = habus("events", *since)
+    assert (code, out) == (1, "")
+    assert "there is no such file" in err
+    assert not (tmp_path / "events.db").exists()
 
 
 def test_entities_and_the_way_of_an_event(habus, environment):
@@ -393,6 +441,9 @@ def test_dead_letters_from_a_terminal(habus, environment):
     assert [line.split()[0] for line in out.splitlines()] == ["id", newest, middle, oldest]
     _, out, _ = habus("dead", "list", "--since", "1h", "--until", "1h", "--json")
     assert json.loads(out) == {"dead_letters": []}
+    assert habus("dead", "list", "--reason", "other")[1] == "No dead letter matches.\n"
+    _, out, _ = habus("doctor")
+    assert "3 dead letters wait for somebody" in out
     _, out, _ = habus("dead", "show", newest)
     assert "too hot" in out
     assert "\n\ndetail:\n" in out
@@ -638,6 +689,34 @@ def test_a_backfill_of_nothing_is_told(habus, words):
     code, _, error = habus("backfill", *words)
     assert code == 2
     assert error.startswith("habus: --")
+
+
+def test_a_backfill_says_what_it_waits_for(habus, redis_url):
+    """Nobody looks at a bar that does not move without knowing why."""
+
+    async def ingest(bus):
+        jobs = Backfills(bus)
+
+        async def asked():
+            return len(await jobs.list()) == 2
+
+        await until(asked, what="the second request")
+        for job in await jobs.list():
+            await jobs.note(msgspec.structs.replace(job, state="done"))
+
+    def said_of_a_second():
+        for job in json.loads(habus("backfill", "--list", "--json")[1])["backfills"]:
+            habus("backfill", "--cancel", job["id"])
+        habus("backfill", "--from", "3h", "--no-wait")
+        with ThreadPoolExecutor(1) as threads:
+            working = threads.submit(on_bus, redis_url, ingest)
+            said = habus("backfill", "--from", "2h")[2]
+            working.result(10)
+        return said
+
+    assert "no ingest is alive" in said_of_a_second()
+    on_bus(redis_url, lambda bus: Heartbeat(bus, "ingest", "attic").beat())
+    assert "done before it: 1" in said_of_a_second()
 
 
 def test_a_backfill_is_watched_to_its_end(habus, redis_url):

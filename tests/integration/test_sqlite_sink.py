@@ -227,7 +227,20 @@ async def test_writes_at_the_same_time_and_a_cancelled_one_leave_no_half(sink, p
 async def test_the_settings_choose_the_sink(path):
     """`sqlite` gives the file; nothing of InfluxDB is asked."""
     settings = SinkSettings(store_sink="sqlite", store_sqlite_path=path)
-    async with open_sink(settings) as sink:
+    async with open_sink(settings, is_made=True) as sink:
         assert isinstance(sink, SqliteSink)
         await sink.check()
     assert sink._db is None
+
+
+async def test_who_only_reads_makes_no_file(path):
+    """A wrong path is told instead of an empty file being read; once store was there, it is."""
+    settings = SinkSettings(store_sink="sqlite", store_sqlite_path=path)
+    async with open_sink(settings) as sink:
+        for ask in (sink.check, lambda: sink.events(START, END)):
+            with pytest.raises(SinkUnavailable, match="no such file; store makes it"):
+                await ask()
+        assert not path.parent.exists()
+        await SqliteSink(path).check()
+        assert str(path) in await sink.check()
+        assert await sink.events(START, END) == []

@@ -123,6 +123,16 @@ async def test_a_body_that_is_no_json_is_said_so(admin):
     assert answer.json()["error"]["message"].startswith("body: no JSON, from character 0 on")
 
 
+async def test_a_body_without_its_header_is_said_so(admin):
+    """curl sends a form where nobody says JSON; the message says which header is missing."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for path in ("events", "dead-letters/purge", "backfills", "enrich/preview"):
+        answer = await admin.client.post(f"{API}/{path}", content=json.dumps(CHANGE), headers=form)
+        assert answer.status_code == 422
+        said = answer.json()["error"]["message"]
+        assert said.startswith("body: must be a JSON object, with the header `Content-Type: app")
+
+
 async def test_entries_come_in_pages(admin):
     """Each entry stands on exactly one page, newest first."""
     answers = [await admin.client.post(f"{API}/events", json=CHANGE) for _ in range(5)]

@@ -20,6 +20,17 @@ def test_an_end_alone_means_the_day_before_it():
     assert span(None, first, NOW) == (first, first)
 
 
+def test_the_ends_of_time_have_no_day_beyond():
+    """A zone may put a time before the year 1, or after 9999; the nearest there is counts."""
+    east, west = timezone(timedelta(hours=14)), timezone(timedelta(hours=-14))
+    first, last = datetime.min.replace(tzinfo=east), datetime.max.replace(tzinfo=west)
+    assert span(first, last, NOW) == (
+        datetime.min.replace(tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+    )
+    assert span(None, first, NOW)[1] == datetime.min.replace(tzinfo=UTC)
+
+
 def test_both_are_taken_as_they_are():
     """Given times stay, in UTC."""
     start = NOW.astimezone(timezone(timedelta(hours=5)))

@@ -142,6 +142,15 @@ def test_an_unreadable_dotenv_is_named(env_file):
     assert refusal(WorkerSettings, {}, env_file) == [f"{env_file}: cannot be read: Is a directory"]
 
 
+def test_a_line_of_dotenv_that_says_nothing_is_named(env_file):
+    """A quote that nobody closed must not end as a default."""
+    env_file.write_text("# fine\nBUS_PREFIX=a\nFOO BAR\nSTORE_SINK='sqlite\n")
+    assert refusal(store.config.Settings, {}, env_file) == [
+        f"{env_file}: line {line} cannot be read; write NAME=value, and close every quote"
+        for line in (3, 4)
+    ]
+
+
 def test_only_secrets_come_from_files(tmp_path):
     """A file for an ordinary setting is not read."""
     (tmp_path / "sink").write_text("sqlite")

@@ -69,7 +69,7 @@ def test_a_worker_that_is_done_ends_with_0():
     assert Worker("await asyncio.sleep(0)").end() == (0, "")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_asks_to_stop(signum):
     """The first signal sets the event; what the worker does then is finished."""
     worker = Worker("ready(); await stop.wait(); sys.stderr.write('flushed\\n')")

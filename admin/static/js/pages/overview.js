@@ -16,7 +16,7 @@ const QUESTIONS = { ledger: "ledger", streams: "streams", stats: "events/stats" 
 
 const MEANING = {
   captured: "came",
-  stored: "stand in the sink",
+  stored: "written to the sink",
   in_flight: "on their way",
   dead: "dead letters now",
   filtered: "left out by your rules",
