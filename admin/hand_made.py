@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from common.errors import MalformedEvent
 from common.event import API, STATE_CHANGED, Event, event_id, normal_time
 from common.secret import without_secrets
+
+LONGEST_NAME: Final = 255
+"""Characters of an entity id or an event type: so many has the recorder of Home Assistant."""
 
 
 def event_of(  # noqa: PLR0913 - one for each thing that makes an event
@@ -36,6 +39,9 @@ def event_of(  # noqa: PLR0913 - one for each thing that makes an event
     time = _time_of_state(data, fired) if event_type == STATE_CHANGED else fired
     if not isinstance(entity_id, str):  # other event types may name a list of entities
         entity_id = ""
+    for name, text in (("event_type", event_type), ("data.entity_id", entity_id)):
+        if len(text) > LONGEST_NAME:
+            raise MalformedEvent(f"{name}: is longer than {LONGEST_NAME} characters")
     body = json_of(
         {
             "event_type": event_type,

@@ -78,6 +78,14 @@ def test_the_message_names_the_part(data, part):
         made(**data)
 
 
+def test_names_that_home_assistant_could_not_have_are_refused():
+    """What is longer than its recorder takes is a mistake, by REST and on the command line."""
+    long = "a." + "b" * 254
+    with pytest.raises(MalformedEvent, match=r"data.entity_id: is longer than 255"):
+        made(entity_id=long, new_state={"state": "1"})
+    assert made(entity_id=long[:-1], new_state={"state": "1"}).entity_id == long[:-1]
+
+
 def test_json_that_others_could_not_read_is_refused():
     """NaN, half a character, and too much depth are no JSON that travels."""
     deep: list[object] = []
