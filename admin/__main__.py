@@ -54,7 +54,7 @@ async def main(
         listener,
     ):
         async with (
-            open_sink(settings) as sink,
+            open_sink(settings, is_made=True) as sink,
             connect(settings.redis_url, Keys(settings.bus_prefix), most=CONNECTIONS) as bus,
         ):
             desk = Desk(

@@ -16,7 +16,7 @@ async def open_sink(settings: SinkSettings, *, is_made: bool = False) -> AsyncIt
 
     Args:
         settings: Say which.
-        is_made: Whether a file is made where there is none: store does that, and nobody else.
+        is_made: Whether a file is made where there is none: workers do that, and no command.
     """
     sink = _sink_of(settings, is_made=is_made)
     try:

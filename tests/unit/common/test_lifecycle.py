@@ -18,9 +18,11 @@ from common.lifecycle import Stopped, patiently, pause
 from tests.fakes.until import until
 
 WORKER = """
-import asyncio, sys
+import asyncio, signal, sys
 from common.errors import *
 from common.lifecycle import Stopped, patiently, run
+
+signal.signal(signal.SIGHUP, signal.{hangup})  # whoever runs the tests may ignore it
 
 def ready():
     sys.stdout.write("ready\\n")
@@ -36,8 +38,9 @@ sys.exit(run(main))
 class Worker:
     """A worker in a process of its own."""
 
-    def __init__(self, body):
-        program = WORKER.format(body=textwrap.indent(textwrap.dedent(body), "    "))
+    def __init__(self, body, hangup="SIG_DFL"):
+        body = textwrap.indent(textwrap.dedent(body), "    ")
+        program = WORKER.format(body=body, hangup=hangup)
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdout=subprocess.PIPE,
@@ -77,6 +80,14 @@ def test_a_signal_asks_to_stop(signum):
     assert code == 0
     assert f"stopping [common.lifecycle] signal={signum.name}" in said.replace("  ", "")
     assert said.endswith("flushed\n")
+
+
+def test_a_hangup_that_is_ignored_stays_ignored():
+    """With nohup a worker outlives the terminal."""
+    worker = Worker("ready(); await stop.wait()", hangup="SIG_IGN")
+    code, said = worker.ready().kill(signal.SIGHUP).kill(signal.SIGTERM).end()
+    assert code == 0
+    assert "SIGHUP" not in said
 
 
 def test_a_second_signal_cancels():
