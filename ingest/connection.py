@@ -122,11 +122,10 @@ async def connect(url: str, ca_file: Path | None = None) -> AsyncIterator[Socket
         InvalidSetting: When the address cannot be used at all.
     """
     is_secure = url.startswith("wss:")
-    trusted = _trusting(ca_file) if is_secure else None
     try:
         client = await open_websocket(
             url,
-            ssl=trusted,
+            ssl=_trusting(ca_file) if is_secure else None,
             create_connection=_Client,
             compression=None,  # costs both sides more than a LAN gains
             proxy=None,

@@ -7,7 +7,6 @@ import msgspec
 
 from common.bus.connection import Bus
 from common.bus.entry import Field, number
-from common.bus.keys import Keys
 
 MOST_LINES: Final = 10_000
 """Lines that are kept, about; the oldest go first."""
@@ -74,11 +73,6 @@ def flat_of(deed: Deed) -> list[Field]:
     return flat if deed.original is None else [*flat, "original", deed.original]
 
 
-def command_for(keys: Keys, deed: Deed) -> tuple[Field, ...]:
-    """Return the command that writes the deed's line."""
-    return ("XADD", keys.audit, "MAXLEN", "~", MOST_LINES, "*", *flat_of(deed))
-
-
 class Audit:
     """The stream `audit` of one pipeline.
 
@@ -95,7 +89,8 @@ class Audit:
         Raises:
             BusUnavailable: When Redis does not answer, or is full.
         """
-        await self._bus.command(*command_for(self._bus.keys, deed))
+        key = self._bus.keys.audit
+        await self._bus.command("XADD", key, "MAXLEN", "~", MOST_LINES, "*", *flat_of(deed))
 
     async def newest(self, limit: int, before: str | None = None) -> list[Line]:
         """Return lines, newest first; with `before` those older than that line.

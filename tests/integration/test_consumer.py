@@ -122,7 +122,11 @@ async def test_a_key_that_is_overwritten_under_a_blocked_reader_is_named(bus, st
         await anext(batches)
         with capture_logs() as lines:
             waiting = asyncio.create_task(anext(batches))
-            await asyncio.sleep(0.2)  # it is blocked now; a read that begins later says the same
+
+            async def blocked():
+                return (await bus.command("INFO", "clients"))["blocked_clients"] == 1
+
+            await until(blocked, what="a reader that waits")
             await bus.command("SET", key, "mine")
             await until(lambda: bool(lines), what="a word")
             waiting.cancel()
