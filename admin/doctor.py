@@ -7,8 +7,8 @@ import shutil
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import AsyncGenerator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -21,10 +21,10 @@ from admin import own_redis
 from admin.config import Settings
 from admin.durability import weaknesses
 from admin.health import missed
-from common.bus import INGEST, STAGES, Bus, Keys, connect
+from common.bus import INGEST, STAGES, STORE, Bus, Keys, connect
 from common.bus.server import OLDEST_REDIS, ServerInfo, describe
 from common.errors import BusUnavailable, InvalidSetting, SinkUnavailable
-from common.heartbeat import UP, read_pulses
+from common.heartbeat import UP, Pulse, read_pulses
 from common.ledger import read_ledger
 from common.sink import open_sink
 
@@ -34,8 +34,11 @@ ASK_S: Final = 10.0
 SKEW_S: Final = 3.0
 """Seconds that two clocks may differ; Home Assistant tells its own in whole seconds."""
 
-LOOK_BACK: Final = timedelta(minutes=1)
-"""Time of which the sink is asked for an event: whether it answers, not what."""
+ELSEWHERE: Final = (
+    "INFLUXDB_TOKEN is of another organisation than INFLUXDB_ORG, or a DBRP mapping leads"
+    " INFLUXDB_BUCKET elsewhere: look at influx v1 dbrp list"
+)
+"""Why what InfluxDB takes under one name may not be what it shows under it."""
 
 LITTLE_BYTES, TOO_LITTLE_BYTES = 2 * 2**30, 200 * 2**20
 """Free bytes of the data folder below which there is a warning, or a fault."""
@@ -201,7 +204,8 @@ async def _redis(settings: Settings) -> AsyncGenerator[Finding]:
                 yield found
             async for found in _ledger(bus):
                 yield found
-            yield await _workers(bus)
+            for found in _workers(await read_pulses(bus)):
+                yield found
     except (BusUnavailable, InvalidSetting) as error:
         yield _wrong("redis", str(error), own_redis.hint(settings))
 
@@ -221,12 +225,16 @@ async def _ledger(bus: Bus) -> AsyncGenerator[Finding]:
         yield Finding("warning", "dead_letters", text, "look at habus dead groups")
 
 
-async def _workers(bus: Bus) -> Finding:
-    heard = {pulse.stage for pulse in await read_pulses(bus)}
+def _workers(pulses: Sequence[Pulse]) -> Iterator[Finding]:
+    heard = {pulse.stage for pulse in pulses}
     if silent := [stage for stage in STAGES if stage not in heard]:
         text = f"no heartbeat of {', '.join(silent)}"
-        return Finding("warning", "workers", text, "start them: habus run, or docker compose up -d")
-    return Finding("fine", "workers", "all four are alive")
+        yield Finding("warning", "workers", text, "start them: habus run, or docker compose up -d")
+    else:
+        yield Finding("fine", "workers", "all four are alive")
+    for pulse in pulses:  # a write may fail where those of the doctor do not
+        if pulse.stage == STORE and (state := pulse.dependencies.get("sink", UP)) != UP:
+            yield _wrong("sink", f"{pulse.name} says: {state}", "")
 
 
 async def _heard_by_ingest(settings: Settings) -> Finding | None:
@@ -249,7 +257,8 @@ async def _sink(settings: Settings) -> AsyncGenerator[Finding]:
     async with open_sink(settings) as sink:
         try:
             yield Finding("fine", "sink", await sink.check())
-            await sink.events(datetime.now(UTC) - LOOK_BACK, datetime.now(UTC), limit=1)
+            if not await sink.reread():
+                yield Finding("warning", "sink", "what is written is not found there", ELSEWHERE)
         except SinkUnavailable as error:
             yield _wrong("sink", str(error), "")
 

@@ -18,8 +18,9 @@ HINTS: Final[Mapping[str, str]] = {
     ),
     "field_type_conflict": (
         "The bucket has this field with another type, from another program most likely. Write to"
-        " a bucket of habus's own (INFLUXDB_BUCKET), or remove the old field; then replay the"
-        " group."
+        " a bucket of habus's own (INFLUXDB_BUCKET); then replay the group. In the old one the type"
+        " stays until the whole measurement is deleted, with all its good points: InfluxDB cannot"
+        " delete a single field."
     ),
     "outside_retention": (
         "The event is older than what the bucket keeps. Make the bucket's retention longer and"

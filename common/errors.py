@@ -5,7 +5,8 @@ PipelineError
 │   ├── BusUnavailable          Redis is away, loading, read-only or full
 │   ├── HomeAssistantUnavailable    the socket could not be opened, or closed
 │   ├── SinkUnavailable         InfluxDB is away, overloaded, or refuses our token
-│   │   └── WriteFailed         it answers, but fails at this very write
+│   │   ├── WriteFailed         it answers, but fails at this very write
+│   │   └── SinkTooSlow         it takes too long, perhaps for so much at once
 │   └── SpoolUnavailable        the disk under the spool refuses a write
 ├── PoisonError                 bury this one event with its cause
 │   ├── MalformedEvent          it cannot be read
@@ -56,6 +57,10 @@ class SinkUnavailable(TransientError):
 
 class WriteFailed(SinkUnavailable):
     """The sink answers, but fails at this very write: it may be the points', or its own fault."""
+
+
+class SinkTooSlow(SinkUnavailable):
+    """The sink did not end in time what it was to do; it may be able to do less at once."""
 
 
 class SpoolUnavailable(TransientError):

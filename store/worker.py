@@ -7,13 +7,14 @@ from functools import partial
 from typing import Final, TypeVar
 
 from common.bus import Consumer, Delivery
-from common.errors import PointRejected, PoisonError, WriteFailed
+from common.errors import PointRejected, PoisonError, SinkTooSlow, WriteFailed
 from common.event import LIVE, Event
 from common.heartbeat import Heartbeat
 from common.latency import ms_of_id
 from common.lifecycle import patiently
 from common.sink import Sink
 from common.watchdog import watched
+from store.portions import Portions
 from store.refusals import isolate
 from store.suspicion import Suspicion
 
@@ -34,10 +35,11 @@ async def work(
         Stopped: When `stop` is set while the sink or Redis is away.
     """
     on_stream, in_all = heartbeat.latency("enriched_to_stored"), heartbeat.latency("total")
+    portions = Portions()
     async for batch in enriched.batches(stop):
         with watched():
             points, refusals = points_of(batch, sink)
-        refused = await write(points, sink, heartbeat, stop)
+        refused = await write(points, sink, heartbeat, stop, portions)
         numbers = [i for i in range(len(batch)) if i not in refusals]
         refusals |= {numbers[i]: with_line(error, points[i]) for i, error in refused.items()}
         await enriched.settle(batch, refusals, stop)
@@ -83,9 +85,20 @@ def live_times_of(batch: Sequence[Delivery], but: Collection[int]) -> list[str]:
 
 
 async def write(
-    points: Sequence[Point], sink: Sink[Point], heartbeat: Heartbeat, stop: asyncio.Event
+    points: Sequence[Point],
+    sink: Sink[Point],
+    heartbeat: Heartbeat,
+    stop: asyncio.Event,
+    portions: Portions,
 ) -> Mapping[int, PointRejected]:
     """Write points until each stands written or refused alone; return those refused.
+
+    Args:
+        points: To write.
+        sink: Where.
+        heartbeat: Told when the sink is away.
+        stop: When it is set, nothing is waited for any more.
+        portions: What earlier batches have shown of how much the sink takes at once.
 
     Raises:
         Stopped: When `stop` is set while the sink is away.
@@ -98,7 +111,7 @@ async def write(
             refusal = None
             try:
                 await patiently(
-                    partial(attempt, points[start:end], sink, suspicion),
+                    partial(attempt, points[start:end], sink, suspicion, portions),
                     stop,
                     "the sink",
                     lambda error: heartbeat.dependency("sink", error),
@@ -111,19 +124,25 @@ async def write(
         return refused
 
 
-async def attempt(points: Sequence[Point], sink: Sink[Point], suspicion: Suspicion) -> None:
-    """Write points once.
+async def attempt(
+    points: Sequence[Point], sink: Sink[Point], suspicion: Suspicion, portions: Portions
+) -> None:
+    """Write points once, in portions; after one that took too long they are smaller.
 
     Raises:
         SinkUnavailable: When the sink is to blame; write the same again later.
         PointRejected: When at least one of the points is.
     """
     try:
-        await sink.write(points)
+        for portion in portions.of(points):
+            await sink.write(portion)
+    except SinkTooSlow:
+        portions.shrink(len(points))
+        raise
     except WriteFailed as error:
         if not suspicion.falls_on_points(len(points)):
             raise
-        await sink.prove()
+        await sink.prove(points)
         suspicion.confirm()
         raise PointRejected(f"the sink takes other points, but not this: {error}") from error
     suspicion.drop()

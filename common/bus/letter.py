@@ -16,7 +16,10 @@ PREFIX: Final = b"dead_"
 MAX_ERROR_CHARACTERS: Final = 2000
 """Longest `dead_error`; the rest is cut off."""
 
-_VARYING: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9a-f]{8,}|\d+(?:\.\d+)?", re.IGNORECASE)
+_VARYING: Final = re.compile(
+    r"'[^']*'|\"[^\"]*\"|(?<= point ).+? at (?=\d{4}-)|[0-9a-f]{8,}|\d+(?:\.\d+)?", re.IGNORECASE
+)
+"""Names and numbers; InfluxDB does not quote the series of a point that is too old."""
 
 
 class Burial(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from common.errors import PointRejected, SinkUnavailable, WriteFailed
+from common.errors import PointRejected, SinkTooSlow, SinkUnavailable, WriteFailed
 
 WRITTEN = 204
 """The only status that says that every point stands."""
@@ -22,7 +22,7 @@ MAX_RETRY_AFTER_S = 300.0
 
 _REASONS = (
     ("field_type_conflict", re.compile(r"field type conflict|invalid column type", re.IGNORECASE)),
-    ("outside_retention", re.compile(r"retention policy", re.IGNORECASE)),
+    ("outside_retention", re.compile(r"(outside|beyond) retention policy", re.IGNORECASE)),
     ("too_large", re.compile(r"too long|too large|max key length", re.IGNORECASE)),
 )
 _QUOTED = re.compile(r"(?<=unable to parse )'.*'(?=: )|\"[^\"]*\"", re.DOTALL)
@@ -35,10 +35,15 @@ _ABOUT_SETTINGS = re.compile(
 """How a 400 begins that speaks of the address and not of points."""
 
 _WILL_PASS = re.compile(
-    r"timeout|cache-max-memory-size|no space left|read-only|engine is closed|canceled|deadline",
+    r"cache-max-memory-size|engine is closed|canceled|deadline|read-only|no space left"
+    r"|input/output error|permission denied|cannot allocate memory|too many open files"
+    r"|previously failed|shard is disabled",
     re.IGNORECASE,
 )
 """A 500 that says that InfluxDB is in trouble itself, whatever the points are."""
+
+_UNTIL_RESTARTED = re.compile(r"no space left|too many open files|previously failed")
+"""After these InfluxDB 2.7 and 2.9 go on refusing, also when their cause is mended."""
 
 _CUT_SHORT = re.compile(
     rb'\s*\{\s*(?:"code"\s*:\s*"[^"]*"\s*,\s*"message"|"error")\s*:\s*"(.+)', re.DOTALL
@@ -48,6 +53,7 @@ _CUT_SHORT = re.compile(
 _ABOUT_POINTS = (400, 422)
 _TOO_LARGE = 413
 _BUSY = (408, 429, 499)
+_TOO_SLOW = (408, 504)
 _SERVER_ERROR = 500
 _MAX_MESSAGE = 2000
 
@@ -118,11 +124,18 @@ def error_of(answer: Answer, target: Target, now: datetime) -> SinkUnavailable |
         return PointRejected(_shown(error), reason=_reason(error))
     said, advice = _meaning(answer.status, target, words.lower())
     quoted = f": {_shown(error)}" if words else ""
-    may_be_the_points = answer.status == _SERVER_ERROR and not _WILL_PASS.search(words)
-    return (WriteFailed if may_be_the_points else SinkUnavailable)(
+    return _kind(answer.status, words)(
         f"InfluxDB at {target.url} {said} ({answer.status}{quoted}); {advice}",
         retry_after_s(answer.retry_after, now),
     )
+
+
+def _kind(status: int, words: str) -> type[SinkUnavailable]:
+    if status in _TOO_SLOW or (status == _SERVER_ERROR and "timeout" in words.lower()):
+        return SinkTooSlow
+    if status == _SERVER_ERROR and not _WILL_PASS.search(words):
+        return WriteFailed
+    return SinkUnavailable
 
 
 def _meaning(  # noqa: PLR0911 - an answer, a return
@@ -155,6 +168,8 @@ def _meaning(  # noqa: PLR0911 - an answer, a return
             )
         case 400 | 422 if words:
             return "refuses our request", "check INFLUXDB_URL, INFLUXDB_ORG and INFLUXDB_BUCKET"
+        case 500 if _UNTIL_RESTARTED.search(words):
+            return "is in trouble", "mend what it names, then restart it: until then it refuses"
         case _ if status in _BUSY or status >= _SERVER_ERROR:
             return "cannot take it now", "we try again"
         case _:

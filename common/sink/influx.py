@@ -2,34 +2,38 @@
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 from urllib3 import Timeout
 from urllib3 import exceptions as http
 
-from common.errors import PointRejected, SinkUnavailable
+from common.errors import PointRejected, SinkTooSlow, SinkUnavailable
 from common.event import GAP, Event
 from common.lean import hollow
 from common.logs import hide, logger
 from common.sink import line, line_gap, line_ha
 from common.sink.answers import Answer, Target, error_of
 from common.sink.deadline import POOLS, DeadlinePassed, in_thread
-from common.sink.influxql import Schema, question, stored_events
+from common.sink.influxql import Schema, question, series_in, stored_events
 from common.sink.promise import StoredEvent
 
 # The models of InfluxDB's management API, which we never call: 5 MB.
 with hollow("influxdb_client.domain", but=["write_precision"]):
     from influxdb_client.client.influxdb_client import InfluxDBClient
 
-CANARY: Final = b"habus_canary written=true"
-"""A point of our own, at InfluxDB's own time: whoever keeps it can write."""
+Found = TypeVar("Found")
+
+CANARY: Final = "habus_canary"
+"""Measurement of points of our own: whoever keeps one can write."""
 
 MOST_OF_A_REFUSAL: Final = 1024 * 1024
 """Bytes that are read of an answer to a write; a refusal repeats every bad line."""
@@ -115,16 +119,37 @@ class InfluxSink:
         if body:
             await self._post(body)
 
-    async def prove(self) -> None:
-        """Write one point of our own, `CANARY`.
+    async def prove(self, points: Sequence[bytes]) -> None:
+        """Write one point of our own, `CANARY`, at the time of the first of these.
+
+        InfluxDB keeps each day or week in a shard of its own, and one may be broken alone.
 
         Raises:
             SinkUnavailable: When it does not stand; then the fault is not that of other points.
         """
+        first = next(filter(None, points), b"")
         try:
-            await self._post(CANARY)
+            await self._post(b"%s written=true %s" % (CANARY.encode(), _time_in(first)))
         except PointRejected as error:
-            raise SinkUnavailable(str(error)) from None
+            if error.reason != "outside_retention":  # it looks at points, and finds it too old
+                raise SinkUnavailable(str(error)) from None
+
+    async def reread(self) -> bool:
+        """Write one point of our own, `CANARY`, and return whether it is found again.
+
+        Whoever asks in InfluxQL names a database; which bucket that is the server chooses, by its
+        DBRP mappings and in the organisation of the token, whatever INFLUXDB_ORG says.
+
+        Raises:
+            SinkUnavailable: When it does not stand, or nothing may be asked.
+        """
+        us = time.time_ns() // 1000
+        await self.prove([b"now %d" % us])
+        ask = (
+            f'SELECT "written" FROM "{CANARY}" WHERE time >= {us}000 AND time < {us + 1}000'  # noqa: S608
+            " ORDER BY time ASC LIMIT 1"
+        )
+        return bool(await self._answer_to(ask, series_in))
 
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100
@@ -164,14 +189,19 @@ class InfluxSink:
         *,
         newest_first: bool,
     ) -> list[StoredEvent]:
-        database, _, policy = self._target.bucket.partition("/")
-        query = [("db", database), *([("rp", policy)] if policy else [])]
         ask = question(self._schema, start, end, entity_id, limit, newest_first=newest_first)
-        answer = await self._ask(lambda: self._get("/query", [*query, ("q", ask)]))
+        return await self._answer_to(
+            ask, partial(stored_events, self._schema, limit=limit, newest_first=newest_first)
+        )
+
+    async def _answer_to(self, ask: str, read: Callable[[bytes], Found]) -> Found:
+        database, _, policy = self._target.bucket.partition("/")
+        query = [("db", database), *([("rp", policy)] if policy else []), ("q", ask)]
+        answer = await self._ask(lambda: self._get("/query", query))
         if answer.status != HTTPStatus.OK:
             raise self._transient(answer)
         try:
-            return stored_events(self._schema, answer.body, limit, newest_first=newest_first)
+            return read(answer.body)
         except SinkUnavailable as error:
             raise SinkUnavailable(self._hidden(str(error))) from None
 
@@ -224,7 +254,7 @@ class InfluxSink:
         try:
             return await in_thread(lambda: self._answer(call), self._timeout_s)
         except DeadlinePassed:
-            raise SinkUnavailable(self._too_late()) from None
+            raise SinkTooSlow(self._too_late()) from None
 
     def _answer(self, call: Callable[[], Answer]) -> Answer:
         """Call, and put what goes wrong in plain words without our token.
@@ -245,7 +275,7 @@ class InfluxSink:
         except http.NewConnectionError as error:
             said = f"nothing listens at {url} (INFLUXDB_URL): {_last_line(error)}"
         except http.TimeoutError:
-            said = self._too_late()
+            raise SinkTooSlow(self._too_late()) from None
         except (http.HTTPError, HTTPException, OSError) as error:
             said = f"InfluxDB at {url} broke the connection: {_last_line(error)}"
         except ValueError:
@@ -275,7 +305,14 @@ class InfluxSink:
             log.info("Took the new token", file=str(self._token_file))
 
     def _too_late(self) -> str:
-        return f"InfluxDB at {self._target.url} did not answer within {self._timeout_s:g} s"
+        within = f"within {self._timeout_s:g} s (INFLUXDB_TIMEOUT_S)"
+        return f"InfluxDB at {self._target.url} did not answer {within}"
+
+
+def _time_in(point: bytes) -> bytes:
+    """The time of a line, in digits; nothing where it has none, which means now."""
+    time_us = point.rpartition(b" ")[2]
+    return time_us if time_us.removeprefix(b"-").isdigit() else b""
 
 
 def _without_password(url: str) -> str:

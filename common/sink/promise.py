@@ -71,11 +71,19 @@ class Sink(Protocol[Point]):
         """
         ...
 
-    async def prove(self) -> None:
-        """Write something of our own: whether the sink can write at all.
+    async def prove(self, points: Sequence[Point]) -> None:
+        """Write something of our own beside the first of these: whether the sink can write there.
 
         Raises:
             SinkUnavailable: When it cannot.
+        """
+        ...
+
+    async def reread(self) -> bool:
+        """Write something of our own, and return whether it is found where events are read.
+
+        Raises:
+            SinkUnavailable: When it cannot be written or read.
         """
         ...
 

@@ -45,8 +45,13 @@ class FakeSink:
     async def write(self, points: Sequence[Event]) -> None:
         del points
 
-    async def prove(self) -> None:
+    async def prove(self, points: Sequence[Event]) -> None:
+        del points
         self._answer()
+
+    async def reread(self) -> bool:
+        self._answer()
+        return True
 
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100

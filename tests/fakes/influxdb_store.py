@@ -132,7 +132,14 @@ class Kept:
     def _why_not(self, line: Line, ns_each: int) -> str | None:
         if self.retention_s is not None and line.time is not None:
             oldest = time.time_ns() - int(self.retention_s * 1e9)
-            if line.time * ns_each < oldest:
+            when = line.time * ns_each
+            if when < oldest and self.version == 2:
+                return (
+                    f"dropped 1 points outside retention policy of duration {self.retention_s:.0f}s"
+                    f" - oldest point {line.series} at {_rfc3339(when)} dropped because it violates"
+                    f" a Retention Policy Lower Bound at {_rfc3339(oldest)}"
+                )
+            if when < oldest:
                 return "points beyond retention policy"
         for name, value in line.fields.items():
             if isinstance(value, str) and len(value.encode()) > MAX_STRING:

@@ -1,11 +1,13 @@
 """What the doctor says of a real neighbour."""
 
+from unittest.mock import patch
+
 import pytest
 
 from admin.config import Settings
 from admin.doctor import Home, findings
-from common.bus import INGEST, connect
-from common.errors import HomeAssistantUnavailable
+from common.bus import INGEST, STORE, connect
+from common.errors import HomeAssistantUnavailable, SinkUnavailable
 from common.heartbeat import Heartbeat
 from common.ledger import reconcile
 from tests.fakes.influxdb import FakeInfluxDB
@@ -35,6 +37,31 @@ async def test_a_token_that_may_only_write_is_not_enough(tmp_path):
         [_, (verdict, text)] = await of_sink(tmp_path, influxdb)
     assert verdict == "wrong"
     assert "give INFLUXDB_TOKEN the right to read and write INFLUXDB_BUCKET" in text
+
+
+async def test_a_bucket_that_shows_something_else_is_said(tmp_path):
+    """What is written but not found where admin reads is a warning."""
+    async with FakeInfluxDB() as influxdb:
+        with patch.object(influxdb.kept, "write", lambda *_, **__: None):
+            [_, (verdict, text)] = await of_sink(tmp_path, influxdb)
+    assert (verdict, text) == ("warning", "what is written is not found there")
+
+
+async def test_what_store_says_of_the_sink_is_said(tmp_path, redis_url):
+    """A sink that takes the doctor's write, but not those of store, is wrong."""
+    settings = Settings(
+        redis_url=redis_url, store_sink="sqlite", store_sqlite_path=tmp_path / "events.db"
+    )
+    home = Home(f"ws://127.0.0.1:{free_port()}/api/websocket")
+    async with connect(redis_url) as bus:
+        heartbeat = Heartbeat(bus, STORE, "attic")
+        for state, said in ((None, []), (SinkUnavailable("a shard is broken"), ["wrong"])):
+            heartbeat.dependency("sink", state)
+            await heartbeat.beat()
+            found = [one async for one in findings(settings, home, tmp_path)]
+            about = [one for one in found if one.about == "sink" and "attic" in one.text]
+            assert [one.verdict for one in about] == said
+    assert about[0].text == "attic says: down: a shard is broken"
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import re
 import threading
 import tracemalloc
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 
 from common.errors import PointRejected, SinkUnavailable
 from common.event import parse_time
 from common.sink.influx import InfluxSink
+from store.portions import Portions
 from store.worker import write
 from tests.fakes.enriched import of_home_assistant, other, state_change
 from tests.fakes.influxdb import FakeInfluxDB
@@ -289,12 +291,38 @@ async def test_a_token_that_changes_in_its_file_is_taken_without_a_restart(influ
 
 async def test_a_proof_is_a_point_that_stands(influxdb, sink):
     """The sink proves itself with one point of its own, and fails where that is refused."""
-    await sink.prove()
+    await sink.prove([])
     assert [line.measurement for line in influxdb.kept.lines()] == ["habus_canary"]
     for status in (500, 503, 400, 422, 401):
         influxdb.status(status)
         with pytest.raises(SinkUnavailable):
-            await sink.prove()
+            await sink.prove([])
+
+
+async def test_a_proof_stands_beside_the_first_of_the_points(influxdb, sink):
+    """InfluxDB keeps each week in a file of its own: the proof goes into the one in question."""
+    await sink.prove([b"", b"sensor,a=b value=1.0 1764000000000001", b"sensor,a=b value=1.0 7"])
+    [proof] = influxdb.kept.lines()
+    assert (proof.measurement, proof.time) == ("habus_canary", 1764000000000001_000)
+
+
+async def test_a_proof_that_is_too_old_is_proof_enough():
+    """InfluxDB that looks at a point, and finds it too old, is not in trouble."""
+    async with FakeInfluxDB(token=TOKEN, retention_s=3600) as server:
+        sink = sink_of(server)
+        await sink.prove([b"sensor,a=b value=1.0 1"])
+        await sink.close()
+        assert server.kept.lines() == []
+
+
+async def test_what_is_written_is_read_again_or_missed(influxdb, sink):
+    """A proof that is kept elsewhere than where it is looked for is not found."""
+    assert await sink.reread()
+    with patch.object(influxdb.kept, "write", lambda *_, **__: None):
+        assert not await sink.reread()
+    influxdb.may_read = False
+    with pytest.raises(SinkUnavailable, match="INFLUXDB_TOKEN"):
+        await sink.reread()
 
 
 async def test_a_pause_that_the_server_asks_for_is_handed_on(influxdb, sink):
@@ -497,10 +525,11 @@ async def test_a_real_type_conflict_rejects_the_whole_batch(real):
 async def test_a_real_influxdb_takes_the_proof(real):
     """The point by which a sink proves itself stands in a real InfluxDB, at its own time."""
     sink = sink_of(real)
-    await sink.prove()
+    await sink.prove([])
     (row,) = await real.ask("SELECT written FROM habus_canary")
     assert row["written"] is True
     assert str(row["time"]) > "2020"
+    assert await sink.reread()
     await sink.close()
 
 
@@ -510,7 +539,7 @@ async def test_one_real_conflict_among_many_costs_itself(real):
     points = [b"m,a=b value=%d.0 %d" % (n, n) for n in range(1, 1001)]
     await sink.write(points[:1])
     points[700] = b'm,a=b value="text" 701'
-    refused = await write(points, sink, FakeHeartbeat(), asyncio.Event())
+    refused = await write(points, sink, FakeHeartbeat(), asyncio.Event(), Portions())
     await sink.close()
     assert {n: error.reason for n, error in refused.items()} == {700: "field_type_conflict"}
     (row,) = await real.ask("SELECT count(value) FROM m")

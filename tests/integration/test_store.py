@@ -10,6 +10,7 @@ import pytest
 
 from common.event import parse_time
 from common.sink.influx import InfluxSink
+from store.portions import Portions
 from store.suspicion import TRIES
 from store.worker import write
 from tests.fakes.enriched import state_change
@@ -65,7 +66,7 @@ def points_of(sink, count, state="{}"):
 
 
 async def store(points, sink, heard=None):
-    return await write(points, sink, heard or Heard(), asyncio.Event())
+    return await write(points, sink, heard or Heard(), asyncio.Event(), Portions())
 
 
 def standing(influxdb):
@@ -152,6 +153,21 @@ async def test_a_point_at_which_influxdb_fails_is_refused_alone(influxdb, sink):
     assert len(standing(influxdb)) == 999
     proofs = sum(request.body.startswith(b"habus_canary") for request in influxdb.requests)
     assert len(influxdb.requests) - proofs <= TRIES + 2 * ceil(log2(1000)) + TRIES
+
+
+async def test_a_shard_that_is_broken_alone_is_waited_out(influxdb, sink):
+    """A 500 for old points only is InfluxDB's fault where a point of ours at their time fails."""
+    points = points_of(sink, 20)
+    old = points[13].rpartition(b" ")[2].decode()
+    influxdb.fail_at(old)
+    heard = Heard()
+    writing = asyncio.create_task(store(points, sink, heard))
+    await until(lambda: len(heard.errors) > 3 * TRIES or writing.done(), within_s=20)
+    assert not writing.done()
+    assert "it makes me ill" in heard.errors[-1]
+    influxdb.behave()
+    assert await asyncio.wait_for(writing, 20) == {}
+    assert standing(influxdb) >= times_of(points)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ MUTANTS = (
     Mutant(
         "store acknowledges before it writes",
         "store/worker.py",
-        "        refused = await write(points, sink, heartbeat, stop)\n",
+        "        refused = await write(points, sink, heartbeat, stop, portions)\n",
         """        await enriched.settle(batch, refusals, stop)
-        refused = await write(points, sink, heartbeat, stop)
+        refused = await write(points, sink, heartbeat, stop, portions)
 """,
         (_WORKER + "test_nothing_is_settled_before_it_is_written",),
     ),
@@ -36,19 +36,19 @@ MUTANTS = (
         "an outage of the sink starts the batch anew",
         "store/worker.py",
         """                await patiently(
-                    partial(attempt, points[start:end], sink, suspicion),
+                    partial(attempt, points[start:end], sink, suspicion, portions),
                     stop,
                     "the sink",
                     lambda error: heartbeat.dependency("sink", error),
                 )
 """,
-        "                await attempt(points[start:end], sink, suspicion)\n",
+        "                await attempt(points[start:end], sink, suspicion, portions)\n",
         (_WORKER + "test_an_outage_of_the_sink_is_waited_out_and_said",),
     ),
     Mutant(
         "points are blamed without a look whether the sink is well",
         "store/worker.py",
-        "        await sink.prove()\n",
+        "        await sink.prove(points)\n",
         "",
         (_WORKER + "test_while_the_sink_cannot_prove_itself_nothing_is_refused",),
     ),

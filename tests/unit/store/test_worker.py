@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.bus.delivery import delivery
-from common.errors import MalformedEvent, PointRejected, SinkUnavailable, WriteFailed
+from common.errors import MalformedEvent, PointRejected, SinkTooSlow, SinkUnavailable, WriteFailed
 from common.latency import Latency
 from common.lifecycle import Stopped
+from store.portions import Portions
 from store.suspicion import TRIES
 from store.worker import points_of, work, write
 from tests.fakes.bus import event, fields_of
@@ -35,7 +36,7 @@ class FakeSink:
         self.moods = iter(moods)
         self.points = []
         self.writes = 0
-        self.proofs = 0
+        self.proofs = []
         self.is_well = True
 
     def point(self, stored):
@@ -56,8 +57,8 @@ class FakeSink:
             raise PointRejected("bad point", "field_type_conflict")
         self.points += points
 
-    async def prove(self):
-        self.proofs += 1
+    async def prove(self, points):
+        self.proofs.append(points[0])
         if not self.is_well:
             raise SinkUnavailable("it is not well")
 
@@ -125,7 +126,7 @@ async def test_refused_points_end_alone_and_the_others_stand():
     """A refused batch is split until the refused points stand alone; each other is written once."""
     sink = FakeSink({"3", "40", "41"})
     points = [str(n) for n in range(100)]
-    refused = await write(points, sink, FakeHeartbeat(), asyncio.Event())
+    refused = await write(points, sink, FakeHeartbeat(), asyncio.Event(), Portions())
     assert set(refused) == {3, 40, 41}
     assert refused[3].reason == "field_type_conflict"
     assert sink.points == [point for point in points if point not in sink.bad]
@@ -153,13 +154,13 @@ async def test_a_refused_point_is_buried_with_its_line():
 
 async def test_nothing_to_write_asks_nobody():
     """A batch of which nothing is a point does not touch the sink."""
-    assert await write([], FakeSink(away_for=1), FakeHeartbeat(), asyncio.Event()) == {}
+    assert await write([], FakeSink(away_for=1), FakeHeartbeat(), asyncio.Event(), Portions()) == {}
 
 
 async def test_an_outage_of_the_sink_is_waited_out_and_said():
     """While the sink is away the same points wait; the heartbeat says why, and when it is over."""
     sink, heartbeat = FakeSink(away_for=1), FakeHeartbeat()
-    assert await write(["1", "2"], sink, heartbeat, asyncio.Event()) == {}
+    assert await write(["1", "2"], sink, heartbeat, asyncio.Event(), Portions()) == {}
     assert sink.points == ["1", "2"]
     assert heartbeat.heard == [("sink", "away"), ("sink", None)]
 
@@ -170,7 +171,7 @@ async def test_a_stop_during_an_outage_writes_nothing():
     stop.set()
     stopped = True
     with suppress(Stopped):
-        await write(["1"], sink, FakeHeartbeat(), stop)
+        await write(["1"], sink, FakeHeartbeat(), stop, Portions())
         stopped = False
     assert stopped
     assert sink.points == []
@@ -181,7 +182,7 @@ async def test_a_point_that_the_sink_fails_at_ends_alone():
     """A batch that fails again and again is split once the sink has proved itself."""
     sink, heartbeat = FakeSink(poison={"3", "40"}), FakeHeartbeat()
     points = [str(n) for n in range(100)]
-    refused = await write(points, sink, heartbeat, asyncio.Event())
+    refused = await write(points, sink, heartbeat, asyncio.Event(), Portions())
     assert set(refused) == {3, 40}
     assert refused[3].reason == "point_rejected"
     assert "it makes me ill" in str(refused[3])
@@ -194,9 +195,34 @@ async def test_while_the_sink_cannot_prove_itself_nothing_is_refused():
     """A sink that fails at everything is waited out, however often it fails."""
     sink = FakeSink(moods=[WriteFailed("disk")] * 50)
     sink.is_well = False
-    assert await write(["1", "2"], sink, FakeHeartbeat(), asyncio.Event()) == {}
+    assert await write(["1", "2"], sink, FakeHeartbeat(), asyncio.Event(), Portions()) == {}
     assert sink.points == ["1", "2"]
-    assert sink.proofs == 50 - TRIES + 1
+    assert sink.proofs == ["1"] * (50 - TRIES + 1)
+
+
+class SlowSink(FakeSink):
+    """Takes too long for more than so many points at once."""
+
+    async def write(self, points):
+        self.writes += 1
+        if len(points) > 1200:
+            raise SinkTooSlow("it did not end in time")
+        self.points += points
+
+
+@pytest.mark.usefixtures("no_waits")
+async def test_a_sink_too_slow_for_a_whole_batch_gets_it_in_portions():
+    """Where a batch always takes too long less is written at once; the next batch knows it."""
+    sink, heartbeat, portions = SlowSink(), FakeHeartbeat(), Portions()
+    points = [str(n) for n in range(5000)]
+    assert await write(points, sink, heartbeat, asyncio.Event(), portions) == {}
+    assert set(sink.points) == set(points)
+    assert heartbeat.heard[0] == ("sink", "it did not end in time")
+    assert heartbeat.heard[-1] == ("sink", None)
+    sink.points, sink.writes = [], 0
+    assert await write(points, sink, heartbeat, asyncio.Event(), portions) == {}
+    assert set(sink.points) == set(points)
+    assert sink.writes <= 2 * 5000 / 600
 
 
 MOODS = st.lists(
@@ -219,7 +245,7 @@ def test_whatever_happens_between_exactly_the_bad_points_are_refused(parts, mood
     sink = FakeSink(bad, poison=poison, moods=moods)
     points = [str(n) for n in range(count)]
     with patch("common.lifecycle.delays", lambda _: itertools.repeat(0.0)):
-        refused = asyncio.run(write(points, sink, FakeHeartbeat(), asyncio.Event()))
+        refused = asyncio.run(write(points, sink, FakeHeartbeat(), asyncio.Event(), Portions()))
     assert {str(n) for n in refused} == bad | poison
     assert sorted(sink.points) == sorted(set(points) - bad - poison)
 

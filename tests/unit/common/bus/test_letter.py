@@ -78,6 +78,19 @@ def test_the_same_cause_has_the_same_fingerprint():
     assert len(fingerprint("store", one)) == 12
 
 
+def test_points_that_are_too_old_have_one_fingerprint():
+    """InfluxDB names the oldest and the newest without quotes; it is one cause all the same."""
+    said = (
+        "partial write: dropped {n} points outside retention policy of duration 1h0m0s - oldest"
+        " point {name} at 2026-11-30T15:08:09.22Z dropped because it violates a Retention Policy"
+        " Lower Bound at 2026-11-30T17:08:09.35Z, newest point {name} at 2026-11-30T16:08:09.22Z"
+        " dropped because it violates a Retention Policy Lower Bound at 2026-11-30T17:08:09.35Z"
+    )
+    names = ("sensor,area=Küche\\ at\\ home,entity_id=sensor.a", "light,entity_id=light.x")
+    errors = [PointRejected(said.format(n=n, name=name)) for n, name in enumerate(names)]
+    assert len({fingerprint("store", error) for error in errors}) == 1
+
+
 def test_another_cause_has_another_fingerprint():
     """Stage, reason, step and words tell causes apart."""
     base = StepFailed("no", {"step": "value"})

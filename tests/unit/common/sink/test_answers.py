@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import PointRejected, SinkUnavailable, WriteFailed
+from common.errors import PointRejected, SinkTooSlow, SinkUnavailable, WriteFailed
 from common.sink.answers import MAX_RETRY_AFTER_S, Answer, Target, error_of, retry_after_s
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -89,6 +89,13 @@ def v2(message, code="invalid"):
             "original_line",
         ),
         (400, b'{"error":"parsing failed","data":[7,{"error_message":5}]}', "point_rejected", "7"),
+        # 2.9 names the retention policy beside whatever it says
+        (
+            422,
+            v2("invalid field name: it is stripped dropped=0 for retention policy: autogen"),
+            "point_rejected",
+            "stripped",
+        ),
         # what it repeats of a point is not its reason
         (
             400,
@@ -166,16 +173,40 @@ def test_what_speaks_of_points_rejects_them(status, body, reason, words):
         (503, b"\xff\xfe", "try again"),
         (503, v2("the write queue is full"), "try again"),
         (524, b"", "try again"),
+        # the words of InfluxDB 2.7.12 and 2.9.1 in trouble
+        (500, v2("engine: error writing WAL entry: no space left on device"), "restart it"),
+        (500, v2("[shard 3] open /data: too many open files"), "restart it"),
+        (500, v2("opening shard previously failed with: disk quota"), "restart it"),
+        (500, v2("write /data: input/output error"), "try again"),
+        (500, v2("open /data: permission denied"), "try again"),
+        (500, v2("mmap: cannot allocate memory"), "try again"),
+        (500, v2("shard is disabled"), "try again"),
     ],
 )
 def test_everything_else_waits_and_says_what_to_change(status, body, said):
     """Nothing that may be the connection's or the settings' fault rejects a point."""
     error = error_of(Answer(status, body), TARGET, NOW)
     assert isinstance(error, SinkUnavailable)
+    assert not isinstance(error, WriteFailed)
     assert said in str(error)
     assert str(status) in str(error)
     assert TARGET.url in str(error)
     assert error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (408, b""),
+        (504, b"<html>"),
+        (500, v2("unexpected error writing points to database: timeout")),
+        (500, b'{"error":"Timeout"}'),
+    ],
+)
+def test_what_took_too_long_may_be_tried_with_less(status, body):
+    """A time that ran out is told apart from every other reason to wait."""
+    assert type(error_of(Answer(status, body), TARGET, NOW)) is SinkTooSlow
+    assert type(error_of(Answer(503, body), TARGET, NOW)) is SinkUnavailable
 
 
 def test_a_long_message_is_cut():
@@ -314,7 +345,7 @@ def test_no_mutated_answer_is_misread(record_property):
         answer = Answer(status, mutated(random, random.choice(BODIES)), header, length=header)
         error = error_of(answer, TARGET, NOW)
         where = f"seed {seed}, number {number}: {answer}"
-        assert type(error) in {SinkUnavailable, WriteFailed, PointRejected}, where
+        assert type(error) in {SinkUnavailable, SinkTooSlow, WriteFailed, PointRejected}, where
         assert answer.is_written <= (status == 204), where
         assert len(str(error)) < 2500, where
         if isinstance(error, SinkUnavailable):
