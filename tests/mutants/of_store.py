@@ -53,6 +53,23 @@ MUTANTS = (
         (_WORKER + "test_while_the_sink_cannot_prove_itself_nothing_is_refused",),
     ),
     Mutant(
+        "a healthy shard speaks for a broken one",
+        "common/sink/influx.py",
+        '        first = next(filter(None, points), b"")\n',
+        '        first = b""\n',
+        (
+            _INFLUX + "test_a_proof_stands_beside_the_first_of_the_points",
+            "tests/integration/test_store.py::test_a_shard_that_is_broken_alone_is_waited_out",
+        ),
+    ),
+    Mutant(
+        "a batch that takes too long is repeated whole",
+        "store/worker.py",
+        "        portions.shrink(len(points))\n",
+        "",
+        (_WORKER + "test_a_sink_too_slow_for_a_whole_batch_gets_it_in_portions",),
+    ),
+    Mutant(
         "an outage of the sink is a refusal of the points",
         "common/sink/answers.py",
         "_ABOUT_POINTS = (400, 422)",
