@@ -94,19 +94,12 @@ class Backfill:
             span = await patiently(
                 lambda: self._missing.resolve(_now_us(), heard, stop), stop, "the disk"
             )
-            if not self._missing.entities:  # one that vanishes before the first span is filled
-                await self._remember(stop)
             if span is not None:
                 await self._fill(span, subscribed, stop)
-            await self._remember(stop)
             while True:
                 await self._as_asked(await self._requests.next(stop), stop)
         except (HomeAssistantUnavailable, Stopped):
             return  # whoever reads the socket says so
-
-    async def _remember(self, stop: asyncio.Event) -> None:
-        states = self._snapshots.states
-        await patiently(lambda: self._missing.remember(states), stop, "the disk")
 
     async def _fill(self, span: Span, subscribed: float, stop: asyncio.Event) -> None:
         began, end, states = time.monotonic(), _now_us(), self._snapshots.states
@@ -206,17 +199,21 @@ class Backfill:
         start = span.start or 0
         return [
             entity_id
-            for entity_id in self._missing.entities - self._snapshots.states.keys()
+            for entity_id in self._vanished()
             if entity_id not in found.entities
-            and self._passes(entity_id)
             and not await self._history.has_row(entity_id, start, end)
         ]
+
+    def _vanished(self) -> set[str]:
+        """Entities that are gone, though nobody heard of their removal."""
+        gone = self._missing.before - self._snapshots.states.keys()
+        return set(filter(self._passes, gone))
 
     def _captured(self, states: Mapping[str, str]) -> dict[str, str]:
         return {entity_id: at for entity_id, at in states.items() if self._passes(entity_id)}
 
     def _entities(self) -> set[str]:
-        known = {*self._snapshots.states, *self._snapshots.registered, *self._missing.entities}
+        known = {*self._snapshots.states, *self._snapshots.registered, *self._missing.before}
         known |= self._missing.heard
         return {entity_id for entity_id in known if entity_id and self._passes(entity_id)}
 

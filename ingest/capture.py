@@ -25,7 +25,7 @@ from ingest.frames import Frames
 from ingest.history import History
 from ingest.missing import Missing
 from ingest.on_request import Requests
-from ingest.parse import parse
+from ingest.parse import parsed
 from ingest.protocol import (
     Answer,
     Authenticated,
@@ -59,11 +59,13 @@ class _Heard:
 
     Attributes:
         events: In the order in which they came.
+        removals: Those of them by which an entity was removed.
         unreadable: A likeness and the dead letter of each message that is no event.
     """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.removals: list[Event] = []
         self.unreadable: list[tuple[Event, list[Field]]] = []
 
 
@@ -218,8 +220,10 @@ class Capture:
 
     def _captured(self, raw: bytes, heard: "_Heard") -> None:
         try:
-            event = parse(raw, self._home)
+            event, is_removal = parsed(raw, self._home)
             heard.events.append(event)
+            if is_removal:
+                heard.removals.append(event)
             if not self._backfill.live_since:
                 self._backfill.live_since = event.time
         except MalformedEvent as error:
@@ -229,7 +233,7 @@ class Capture:
         wanted = [event for event in heard.events if self._filter.passes(event.entity_id)]
         filtered = len(heard.events) - len(wanted)
         now_ms = time.time_ns() // 1_000_000
-        self._missing.heard.update([event.entity_id for event in wanted])
+        self._missing.hear(wanted, heard.removals)
         new = await patiently(
             lambda: self._spool.add(wanted, heard.unreadable, filtered=filtered, now_ms=now_ms),
             stop,

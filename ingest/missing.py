@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from common.bus import Bus
 from common.errors import MalformedEvent
-from common.event import microseconds, normal_time, time_of
+from common.event import BACKFILL, STATE_CHANGED, Event, microseconds, normal_time, time_of
 from common.lifecycle import patiently, pause, to_its_end
 from common.logs import logger
 from ingest.gap import HOUR, Gap, Span, events_of
+from ingest.parse import is_removal
 from ingest.spool import HELD, IN_DOUBT, LIVE_UNTIL, Spool
 
 REMEMBERED: Final = 100
@@ -23,9 +24,11 @@ REMEMBERED: Final = 100
 TOLD_EVERY_S: Final = 10.0
 """Seconds after which gaps are written again: Redis may have been emptied."""
 
-SPAN, GAPS, ENTITIES, HEARD = "span", "gaps", "entities", "heard"
-"""Facts in the spool: the open span, the newest gaps, the entities of the last snapshot, and those
-that were ever heard of."""
+SPAN, GAPS, HEARD = "span", "gaps", "heard"
+"""Facts in the spool: the open span, the newest gaps, the entities that were ever heard of."""
+
+ENTITIES, AS_OF = "entities", "entities_as_of"
+"""Facts in the spool: the entities there are, and the number of the row up to which that is so."""
 
 NOT_KEPT: Final = 20_000
 """Newest events whose entities are looked up at the start: a kill left no time to keep them."""
@@ -51,7 +54,8 @@ class Missing:
     Attributes:
         span: None while nothing is missing.
         gaps: The newest of those that stay, oldest first.
-        entities: Those of the last snapshot.
+        before: Entities there were before this connection, but for those that it saw removed.
+        present: Entities that this connection heard of, but for those that it saw removed.
         heard: Those that were ever heard of; they may have come and gone, and come again.
     """
 
@@ -64,13 +68,17 @@ class Missing:
         self._changing = asyncio.Lock()
         self.span: Span | None = _span.decode(spool.fact(SPAN) or "null")
         self.gaps: list[Gap] = _gaps.decode(spool.fact(GAPS) or "[]")
-        self.entities: frozenset[str] = _names.decode(spool.fact(ENTITIES) or "[]")
+        self._kept_entities = _names.decode(spool.fact(ENTITIES) or "[]")
+        self.before: set[str] = set(self._kept_entities)
+        self.present: set[str] = set()
         self.heard: set[str] = set(_names.decode(spool.fact(HEARD) or "[]"))
         self._heard_kept = len(self.heard)
-        self.heard |= spool.rows.newest_entities(NOT_KEPT)
+        self._catch_up()
 
     async def begin(self, now: int) -> None:
         """Say that events may be missing from the newest live one on, until `close`.
+
+        To be said before each connection, and when it ends.
 
         Args:
             now: Microseconds since 1970; a clock that was ahead once must hide nothing.
@@ -78,6 +86,8 @@ class Missing:
         Raises:
             SpoolUnavailable: When the disk refuses.
         """
+        self.before |= self.present
+        self.present = set()
         newest = self._spool.live_until
         since = min(microseconds(newest), now) if newest else 0
         async with self._changing:
@@ -181,20 +191,44 @@ class Missing:
             GAPS: _json(kept),
             LIVE_UNTIL: heard_until,
         }
-        await self._spool.note(facts)
+        entities = frozenset(self.present)
+        await self._spool.note(facts | self._entities_as_facts(entities))
         self.span, self.gaps = None, kept
+        self.before, self._kept_entities = set(), entities
         self._changed.set()
 
-    async def remember(self, entities: Iterable[str]) -> None:
-        """Keep which entities there are: one that vanishes later is missed.
+    def hear(self, events: Sequence[Event], removals: Collection[Event] = ()) -> None:
+        """Take in which entities came or went, before the events are spooled.
 
-        Raises:
-            SpoolUnavailable: When the disk refuses.
+        Args:
+            events: Live ones and those of a snapshot, in the order in which they came.
+            removals: Those, perhaps with others, by which an entity was removed.
         """
-        now = frozenset(entities)
-        if now != self.entities:
-            await self._spool.note({ENTITIES: _json(sorted(now))})
-            self.entities = now
+        changes = [event for event in events if event.type == STATE_CHANGED]
+        names = [event.entity_id for event in changes]
+        self.heard.update(names)
+        self.present.update(names)
+        if removals:
+            newest = dict(zip(names, changes, strict=True))
+            gone = {event.entity_id for event in removals if newest.get(event.entity_id) is event}
+            self.present -= gone
+            self.before -= gone
+
+    def _catch_up(self) -> None:
+        """Take in what was spooled after the entities were kept; what came by history is older."""
+        as_of = int(self._spool.fact(AS_OF) or 0)
+        is_gone: dict[str, bool] = {}
+        for last, events in self._spool.rows.newest(NOT_KEPT):
+            self.heard.update([event.entity_id for event in events])
+            for event in reversed(events if last > as_of else ()):
+                is_change = event.type == STATE_CHANGED and event.source != BACKFILL
+                if is_change and event.entity_id not in is_gone:
+                    is_gone[event.entity_id] = is_removal(event)
+        self.before.update(is_gone)
+        self.before -= {name for name, gone in is_gone.items() if gone}
+
+    def _entities_as_facts(self, entities: Iterable[str]) -> dict[str, str | None]:
+        return {ENTITIES: _json(sorted(entities)), AS_OF: str(self._spool.rows.end.seq)}
 
     async def keep_telling(self, stop: asyncio.Event) -> None:
         """Write the gaps, open and final, into the watermark until `stop` is set.
@@ -205,6 +239,7 @@ class Missing:
         while not stop.is_set():
             self._changed.clear()
             await patiently(self._keep_heard, stop, "the disk")
+            await patiently(self._keep_entities, stop, "the disk")
             write = partial(
                 self._bus.write_hash, self._bus.keys.watermark, {"gaps": _json(self.shown())}
             )
@@ -233,11 +268,17 @@ class Missing:
 
     async def _keep_heard(self) -> None:
         if len(self.heard) > MOST_HEARD:
-            self.heard.intersection_update(self.entities)
+            self.heard &= self.before | self.present
         if len(self.heard) != self._heard_kept:
             kept = len(self.heard)
             await self._spool.note({HEARD: _json(sorted(self.heard))})
             self._heard_kept = kept
+
+    async def _keep_entities(self) -> None:
+        entities = frozenset(self.before | self.present)
+        if entities != self._kept_entities:
+            await self._spool.note(self._entities_as_facts(entities))
+            self._kept_entities = entities
 
     async def _keep(self, span: Span) -> None:
         await to_its_end(self._kept(span))

@@ -125,6 +125,15 @@ def parse(raw: bytes, home: str, source: str = LIVE) -> Event:
     Raises:
         MalformedEvent: When it cannot be an event; `detail["json"]` is it without its secrets.
     """
+    return parsed(raw, home, source)[0]
+
+
+def parsed(raw: bytes, home: str, source: str = LIVE) -> tuple[Event, bool]:
+    """Do the same as `parse`, and say whether an entity was removed.
+
+    Raises:
+        MalformedEvent: As `parse` does.
+    """
     try:
         if not raw.isascii():
             raw.decode()
@@ -141,9 +150,10 @@ def parse(raw: bytes, home: str, source: str = LIVE) -> Event:
     time = _time_in(header)
     if time is None:
         raise _malformed("it has no time that can be read", raw)
-    return Event(
+    event = Event(
         event_id(home, event_type, entity_id, time), event_type, entity_id, time, source, home, data
     )
+    return event, _is_removal(header)
 
 
 def of_state(state: bytes, home: str, source: str = SNAPSHOT) -> Event:
@@ -191,6 +201,13 @@ def of_history_row(
     return parse(event, home, BACKFILL)
 
 
+def is_removal(event: Event) -> bool:
+    """Whether an entity was removed."""
+    with suppress(*_NOT_JSON):
+        return _is_removal(_header_of(event.data))
+    return False
+
+
 def meaning_of(state: bytes) -> bytes:
     """Those attributes of a state, as JSON, that tell its series and what its values mean."""
     with suppress(*_NOT_JSON):
@@ -236,6 +253,11 @@ def _header_of(raw: bytes) -> _Header:
             ),
             _text(event.get("time_fired")),
         )
+
+
+def _is_removal(header: _Header) -> bool:
+    data = header.data
+    return data is not None and data.new_state is None and header.event_type == STATE_CHANGED
 
 
 def _time_in(header: _Header) -> str | None:

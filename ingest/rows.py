@@ -1,6 +1,6 @@
 """The rows of the spool's file: numbered without a hole, each event once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from typing import Final, NamedTuple
 
@@ -225,19 +225,21 @@ class Rows:
                     return max(times)
         return ""
 
-    def newest_entities(self, events: int) -> set[str]:
-        """Entities of at least so many of the newest events, of those that can be read."""
-        entities: set[str] = set()
-        found = self._disk.each("SELECT events FROM batch ORDER BY last DESC")
+    def newest(self, events: int) -> Iterator[tuple[int, list[Event]]]:
+        """At least so many of the newest events, of those that can be read.
+
+        Yields:
+            Number of the last one, and events that came together; the newest first.
+        """
+        found = self._disk.each("SELECT last, events FROM batch ORDER BY last DESC")
         with closing(found), suppress(SpoolDamaged):  # whoever sends or deletes it mends it
-            for (blob,) in found:
-                with suppress(msgspec.MsgspecError):
-                    decoded = events_in(blob)
-                    entities.update([event.entity_id for event in decoded])
-                    events -= len(decoded)
+            for last, blob in found:
                 if events <= 0:
                     break
-        return entities
+                with suppress(msgspec.MsgspecError):
+                    decoded = events_in(blob)
+                    events -= len(decoded)
+                    yield last, decoded
 
     def is_news(self, event: Event) -> bool:
         """Whether a state of a snapshot is newer than what was deleted of its entity."""

@@ -62,7 +62,7 @@ async def _use(path: Path, report: Report) -> None:
             assert await spool.add(added, filtered=1, now_ms=START_MS) <= len(added)
             await spool.trim(150, START_MS + 1, 10**12)
             await spool.after(numbers[-1] if rows else 0, 1000)
-            await missing.remember(f"sensor.{n}" for n in range(30))
+            missing.hear([event(n, entity_id=f"sensor.{n}") for n in range(30)])
             await missing.close((), "")
     except PipelineError as error:
         report.end(type(error).__name__)
@@ -89,8 +89,8 @@ async def _samples(folder: Path) -> list[Path]:
                 now_ms=START_MS + first,
             )
         missing = _missing(spool)
-        await missing.remember(f"sensor.{n}" for n in range(300))
         await missing.begin(NOW)
+        missing.hear([event(n, entity_id=f"sensor.{n}") for n in range(300)])
         await missing.close([Gap(NOW - HOUR, NOW, "not_recorded", ("sensor.1",))], "")
         await spool.trim(100, START_MS + 40, 10**12)
         shutil.copytree(whole, cut)

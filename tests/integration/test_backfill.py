@@ -278,6 +278,38 @@ async def test_removals_are_fetched_and_dated_as_they_are_live(ingest, home):
     assert removed == {live: "live", missed: "backfill"}
 
 
+async def test_what_was_removed_live_is_no_gap_later(ingest, home):
+    """Whose removal is stored is not missed, though history does not know of it."""
+    async with ingest.running():
+        await ingest.filled()
+        home.remove(UNRECORDED)
+        await until(lambda: ingest.happened() <= ingest.spooled(), what="the removal")
+    home.change(50)
+    async with ingest.running():
+        await ingest.filled()
+        assert ingest.happened() <= ingest.spooled()
+        assert await ingest.gaps() == []
+
+
+async def test_what_came_after_the_connect_and_vanished_is_a_gap(ingest, home):
+    """An entity that was first heard of live is missed like those of the snapshot."""
+    thing = home.home.lives[UNRECORDED].thing
+    home.remove(UNRECORDED)
+    async with ingest.running():
+        await ingest.filled()
+        life = home.home.move_in(thing)
+        home.home.shuffle()
+        home.publish([("state_changed", home.home.change([life], home.now_us(), sent=True))])
+        await until(lambda: max(ingest.happened()) in ingest.spooled(), what="the new entity")
+    ingest.change(UNRECORDED, 5)
+    home.remove(UNRECORDED)
+    for _ in range(2):
+        async with ingest.running():
+            await ingest.filled()
+            [gap] = await ingest.gaps()
+            assert (gap["reason"], gap["entities"]) == ("removed", [UNRECORDED])
+
+
 async def test_an_entity_that_vanished_without_a_trace_is_a_gap(ingest, home):
     """What became of an entity of which history says nothing is not known."""
     await ingest.one_life()

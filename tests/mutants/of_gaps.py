@@ -103,6 +103,37 @@ MUTANTS = (
         (_BACKFILL + "test_an_entity_that_is_not_recorded_is_a_gap_of_its_own",),
     ),
     Mutant(
+        "who was removed live is missed later",
+        "ingest/missing.py",
+        "            self.present -= gone\n",
+        "",
+        (_MISSING + "test_which_entities_there_are_outlives_a_kill",),
+    ),
+    Mutant(
+        "who is removed live while a span is being filled is missed in it",
+        "ingest/missing.py",
+        "            self.before -= gone\n",
+        "",
+        (_MISSING + "test_within_a_batch_the_last_change_of_an_entity_counts",),
+    ),
+    Mutant(
+        "what was spooled after the entities were kept is not looked at",
+        "ingest/missing.py",
+        "reversed(events if last > as_of else ())",
+        "reversed(())",
+        (
+            _MISSING + "test_which_entities_there_are_outlives_a_kill",
+            _BACKFILL + "test_what_came_after_the_connect_and_vanished_is_a_gap",
+        ),
+    ),
+    Mutant(
+        "what vanished is missed again and again",
+        "ingest/missing.py",
+        "if last > as_of else ()",
+        "if last else ()",
+        (_MISSING + "test_what_vanished_is_not_taken_from_the_spool_again",),
+    ),
+    Mutant(
         "an entity that vanished without a trace is no gap",
         "ingest/gap.py",
         "((NOT_RECORDED, unseen), (REMOVED, gone))",

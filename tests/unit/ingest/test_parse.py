@@ -12,10 +12,12 @@ from ingest.parse import (
     HistoryRow,
     _header_decoder,
     _header_of,
+    is_removal,
     meaning_of,
     of_history_row,
     of_state,
     parse,
+    parsed,
     split_history,
     split_states,
 )
@@ -51,6 +53,23 @@ def test_a_state_change_is_dated_by_its_new_state():
 def test_a_removal_is_dated_by_when_it_was_fired():
     """Where new_state is null only time_fired knows the time."""
     assert parse(change(None), "home").time == FIRED
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (change(None), True),
+        (change(state()), False),
+        (change("on"), False),
+        (change(None, event_type="entity_registry_updated"), False),
+        (change(None, data=None, event_type="call_service"), False),
+    ],
+)
+def test_a_removal_is_told_from_a_change(raw, expected):
+    """Only a state change without a new state removes an entity, when it comes and later."""
+    event, is_told = parsed(raw, "home")
+    assert (is_told, is_removal(event)) == (expected, expected)
+    assert not is_removal(msgspec.structs.replace(event, data=b"rubbish"))
 
 
 @pytest.mark.parametrize("updated", [None, "", 5, {}, "yesterday", "2026-11-20T15:44:33"])
