@@ -32,7 +32,7 @@ Source: https://www.home-assistant.io/integrations/recorder/
 """
 
 SETTLINGS: Final = 4
-"""How often that is done at most, as long as history does not show what came live."""
+"""How often that is done at most, as long as history does not show what came live or last."""
 
 log = logger(__name__)
 
@@ -175,9 +175,20 @@ class Backfill:
             is_busy = number == 0 and self.live_since
             until = microseconds(self.live_since) + gap.SECOND if is_busy else None
             span, _ = await self._fetch.slice(span, (tail, until), entities, found, stop)
-            if found.newest >= self.live_since:
+            if self._shows_all(span, found):
                 break
         return span
+
+    def _shows_all(self, span: Span, found: Found) -> bool:
+        """Whether history shows what came live or, in a quiet home, the last that is to be found.
+
+        That is how each entity that changed became what it is now, or went.
+        """
+        if self.live_since:
+            return found.newest >= self.live_since
+        since = time_of(span.told_from)
+        changed = {entity_id for entity_id, at in found.wanted.items() if at > since}
+        return found.confirmed >= changed | self._vanished()
 
     async def _again(
         self, span: Span, end: int, late: Collection[str], found: Found, stop: asyncio.Event

@@ -39,7 +39,7 @@ class Found(msgspec.Struct):
     Attributes:
         wanted: Entity → time of its last change.
         entities: Those that had any row.
-        confirmed: Those whose last change had a row.
+        confirmed: Those whose last change had a row: that which is wanted, else a removal.
         unreadable: Those with a row that is none.
         newest: Time of the newest row of the last pass.
     """
@@ -154,7 +154,8 @@ class Fetch:
             self._previous[entity_id] = HistoryRow(row.s, lu=row.lu, lc=row.lc)
             found.entities.add(entity_id)
             found.newest = max(found.newest, event.time)
-            if found.wanted.get(entity_id) == event.time:
+            wanted = found.wanted.get(entity_id)
+            if row.is_removal if wanted is None else wanted == event.time:
                 found.confirmed.add(entity_id)
             portion.append(event)
             if len(portion) == AT_ONCE:

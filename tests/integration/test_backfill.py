@@ -451,6 +451,24 @@ async def test_what_is_committed_late_comes_with_the_second_pass(tmp_path, redis
             assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
 
 
+async def test_a_quiet_home_that_commits_late_is_waited_for(tmp_path, redis_url, monkeypatch):
+    """Where nothing comes live, it is asked again until history shows what changed or went last."""
+    monkeypatch.setattr(backfill, "SETTLE_S", 0.8)
+    settings = HomeSettings(rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=2.0)
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest = Ingest(home, bus, redis_url, tmp_path)
+        home.remove(UNRECORDED)
+        async with ingest.running():
+            await ingest.filled()
+        await until(lambda: home.now_us() % (2 * SECOND) < SECOND // 10)  # it has just committed
+        home.change(13)
+        home.remove(next(iter(home.home.lives)))
+        async with ingest.running():
+            await ingest.filled()
+            assert ingest.happened(but=(UNRECORDED,)) <= ingest.spooled()
+            assert await ingest.gaps() == []
+
+
 async def test_what_came_live_is_not_fetched_again(tmp_path, redis_url, monkeypatch):
     """The second look at history ends soon after the first live event: the rest was heard."""
     monkeypatch.setattr(backfill, "SETTLE_S", 3.0)

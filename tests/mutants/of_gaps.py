@@ -57,6 +57,13 @@ MUTANTS = (
         (_BACKFILL + "test_what_is_committed_late_comes_with_the_second_pass",),
     ),
     Mutant(
+        "a quiet home is not waited for",
+        "ingest/backfill.py",
+        "        return found.confirmed >= changed | self._vanished()\n",
+        "        return True\n",
+        (_BACKFILL + "test_a_quiet_home_that_commits_late_is_waited_for",),
+    ),
+    Mutant(
         "history is asked for significant changes only",
         "ingest/history.py",
         "significant_changes_only=False",
