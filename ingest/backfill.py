@@ -19,7 +19,7 @@ from ingest.fetch import Fetch, Found
 from ingest.gap import Gap, Span
 from ingest.history import History, NoHistory
 from ingest.missing import Missing
-from ingest.on_request import Cancelled, Requests, entities_of, span_of
+from ingest.on_request import Cancelled, Requests, entities_of, span_of, unmatched
 from ingest.protocol import ALL_EVENTS
 from ingest.snapshot import Snapshots
 from ingest.spool import Spool
@@ -129,9 +129,11 @@ class Backfill:
         error = ""
         try:
             span, end = span_of(job, _now_us())
+            job = msgspec.structs.replace(job, end=time_of(end))
         except MalformedEvent as odd:
             span, end, error = Span(0), 0, str(odd)
-        entities = set(filter(self._passes, entities_of(job, self._entities())))
+        known = self._entities()
+        entities = set(filter(self._passes, entities_of(job, known)))
         if error or not entities:
             with suppress(Cancelled):
                 error = error or "none of these entities is known and captured"
@@ -146,12 +148,25 @@ class Backfill:
                     span, end, entities, found, lambda to: self._requests.note(job, to, stop), stop
                 )
                 unseen, _ = await self._fetch.unseen(span, found)
+                if gap.seems_purged(span, end, _now_us()) and await self._reaches_back(span):
+                    span = msgspec.structs.replace(span, reaches_back=True)
             except NoHistory:
                 span = span.without(Gap(span.start or 0, end, gap.RECORDER_ABSENT))
-            gaps = gap.judged(span, end, unseen, ())
+            gaps = gap.judged(span, end, unseen, (), now=_now_us())
+            if nobody := unmatched(job, (entities & known) | found.entities):
+                gaps.append(Gap(span.start or 0, end, gap.UNKNOWN_ENTITY, nobody))
             await self._requests.finish(job, span.recovered, gaps, "", stop)
         except Cancelled:
             return
+
+    async def _reaches_back(self, span: Span) -> bool:
+        """Whether history has anything of anybody about where a span begins: it was not purged."""
+        start = span.start or 0
+        for group in gap.groups(self._entities()):
+            reply = await self._history.ask(start - gap.QUIET, start + gap.QUIET, group)
+            if any(listed for rows in reply.rows for listed in rows.values()):
+                return True
+        return False
 
     async def _passes_over(
         self, span: Span, end: int, subscribed: float, found: Found, stop: asyncio.Event

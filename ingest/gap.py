@@ -4,7 +4,7 @@ Times are microseconds since 1970, by Home Assistant's clock.
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -57,8 +57,12 @@ HISTORY_FAILED = "history_failed"
 OTHER_EVENT_TYPES = "other_event_types"
 """History has nothing but state changes."""
 
+UNKNOWN_ENTITY = "unknown_entity"
+"""Somebody asked for these; neither the home nor its history of that time knows them."""
+
 REASONS = (
     NOT_RECORDED, REMOVED, BEYOND_RETENTION, RECORDER_ABSENT, HISTORY_FAILED, OTHER_EVENT_TYPES,
+    UNKNOWN_ENTITY,
 )  # fmt: skip
 """Why something stays missing."""
 
@@ -214,12 +218,14 @@ def tail_of(span: Span, now: int, newest: int) -> int:
     return max(span.asked_from, min(now, newest) - STRETCH)
 
 
-def judged(
+def judged(  # noqa: PLR0913 - all that decides
     span: Span,
     end: int,
     unseen: Iterable[str],
     gone: Iterable[str],
     other_types: Sequence[str] = (),
+    *,
+    now: int = 0,
 ) -> list[Gap]:
     """What stays missing of a span that is filled as far as it can be.
 
@@ -229,11 +235,13 @@ def judged(
         unseen: Entities that changed in it, without a trace in history.
         gone: Entities that vanished in it, without a trace in history.
         other_types: Captured event types of which there is no history.
+        now: Our clock, where that is later than the end.
     """
     start = span.told_from
     found = list(span.failed)
     if all(gap.reason != RECORDER_ABSENT for gap in found):
-        found += _beyond_retention(span, span.start or 0, end)
+        if seems_purged(span, end, now):
+            found.append(Gap(span.start or 0, _known_from(span, end), BEYOND_RETENTION))
         for reason, entities in ((NOT_RECORDED, unseen), (REMOVED, gone)):
             if named := tuple(sorted(entities)):
                 found.append(Gap(start, end, reason, named))
@@ -247,10 +255,16 @@ def judged(
     return [msgspec.structs.replace(gap, recovered=span.recovered) for gap in merged(told)]
 
 
-def _beyond_retention(span: Span, start: int, end: int) -> Iterator[Gap]:
-    known_from = end if span.first_row is None else span.first_row
-    if not span.reaches_back and end - start > SHORTEST_RETENTION and known_from - start > QUIET:
-        yield Gap(start, known_from, BEYOND_RETENTION)
+def seems_purged(span: Span, end: int, now: int = 0) -> bool:
+    """Whether a span is old enough to be purged, and its beginning silent, or all of it."""
+    start = span.start or 0
+    is_old = max(end, now) - start > SHORTEST_RETENTION
+    is_silent = _known_from(span, end) > min(start + QUIET, end - 1)
+    return is_old and is_silent and not span.reaches_back
+
+
+def _known_from(span: Span, end: int) -> int:
+    return end if span.first_row is None else span.first_row
 
 
 def merged(gaps: Iterable[Gap]) -> list[Gap]:

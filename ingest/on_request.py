@@ -1,13 +1,16 @@
 """What a person asked to have fetched from history."""
 
 import asyncio
+import itertools
 from collections.abc import Collection
+from fnmatch import filter as matching
 from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
 
 from common.bus import BackfillJob, Backfills, Bus
+from common.errors import MalformedEvent
 from common.event import microseconds, normal_time, time_of
 from common.lifecycle import patiently
 from common.logs import logger
@@ -110,9 +113,11 @@ def span_of(job: BackfillJob, now: int) -> tuple[Span, int]:
     """What is to be filled for a request, and up to when.
 
     Raises:
-        MalformedEvent: When a time of it cannot be read.
+        MalformedEvent: When a time of it cannot be read, or all of it is still to come.
     """
     start, end = microseconds(normal_time(job.start)), microseconds(normal_time(job.end))
+    if start >= now:
+        raise MalformedEvent("this time is still to come; Home Assistant has no history of it")
     done = microseconds(normal_time(job.done_until)) if job.done_until else start
     span = Span(
         start,
@@ -130,5 +135,17 @@ def entities_of(job: BackfillJob, known: Collection[str]) -> set[str]:
     wanted = [name.lower() for name in job.entities]
     if not wanted:
         return set(known)
-    whole = {name for name in wanted if not set(name) & set("*?[")}
+    whole = set(itertools.filterfalse(_is_pattern, wanted))
     return whole | {name for name in known if any(fnmatchcase(name, glob) for glob in wanted)}
+
+
+def unmatched(job: BackfillJob, known: Collection[str]) -> tuple[str, ...]:
+    """Names and patterns of a request that are met by none of these entities."""
+    names = {name.lower() for name in job.entities}.difference(known)
+    return tuple(
+        name for name in sorted(names) if not (_is_pattern(name) and matching(known, name))
+    )
+
+
+def _is_pattern(name: str) -> bool:
+    return bool(set(name) & set("*?["))

@@ -659,6 +659,41 @@ async def test_a_person_can_have_a_time_fetched_again(tmp_path, redis_url):
             assert odd.gaps or odd.error
 
 
+async def test_what_cannot_be_had_on_request_is_said(tmp_path, redis_url):
+    """A purged time, one to come, and names that nobody bears do not look as if all were well."""
+    settings = HomeSettings(
+        rate=0, oracle=str(tmp_path / "oracle"), linger_s=0.1, commit_s=0.1, past_h=30.0
+    )
+    async with Simulator(settings).serve() as home, connect(redis_url) as bus:
+        ingest, jobs = Ingest(home, bus, redis_url, tmp_path), Backfills(bus)
+        now, asked = home.now_us(), []
+
+        async def fetched(begin, hours, *names):
+            asked.append(names)
+            at = time_of(now + len(asked))
+            job = await jobs.ask(time_of(begin), time_of(begin + int(hours * HOUR)), names, at)
+            return await done(jobs, job)
+
+        def missing(job):
+            return [(gap["reason"], gap["entities"]) for gap in job.gaps]
+
+        async with ingest.running():
+            for hours in (0.5, 24, 72):
+                purged = await fetched(now - 999 * 24 * HOUR, hours)
+                assert missing(purged) == [("beyond_retention", "all")]
+            assert missing(await fetched(now - 29 * HOUR, 0.5, UNRECORDED)) == []
+            future = await fetched(now + 3 * HOUR, 1)
+            assert "still to come" in future.error
+            half = await fetched(now - HOUR, 2)
+            assert (half.error, half.progress) == ("", 1.0)
+            assert now < microseconds(half.end) == microseconds(half.done_until) < now + HOUR
+            typo = await fetched(now - HOUR, 1, "Sensor.Typo", "light.no*", "sensor.*", UNRECORDED)
+            assert missing(typo)[-1] == ("unknown_entity", ["light.no*", "sensor.typo"])
+            gone = next(name for name in sorted(home.home.lives) if name != UNRECORDED)
+            home.remove(gone)
+            assert missing(await fetched(now - HOUR, 1, gone)) == []
+
+
 async def test_a_request_that_was_killed_goes_on_and_one_that_is_cancelled_ends(
     tmp_path, redis_url, monkeypatch
 ):

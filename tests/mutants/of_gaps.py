@@ -89,6 +89,20 @@ MUTANTS = (
         (_GAP + "test_bounds_are_exclusive",),
     ),
     Mutant(
+        "what was purged long ago is no gap where it is short",
+        "ingest/gap.py",
+        "is_old = max(end, now) - start > SHORTEST_RETENTION",
+        "is_old = end - start > SHORTEST_RETENTION",
+        (_GAP + "test_a_short_time_that_is_long_ago_may_be_purged",),
+    ),
+    Mutant(
+        "a name that nobody bears is fetched without a word",
+        "ingest/on_request.py",
+        "names = {name.lower() for name in job.entities}.difference(known)",
+        "names: set[str] = set()",
+        (_BACKFILL + "test_what_cannot_be_had_on_request_is_said",),
+    ),
+    Mutant(
         "a history that fails leaves no gap",
         "ingest/fetch.py",
         "            span = span.without(*reply.failed)\n",

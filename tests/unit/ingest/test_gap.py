@@ -137,6 +137,23 @@ def test_history_may_not_reach_back_so_far(span, known_from):
     assert gap.judged(span, NOW, (), ()) == expected
 
 
+@pytest.mark.parametrize(
+    ("span", "is_missing"),
+    [
+        (Span(NOW - 12 * DAY), True),
+        (Span(NOW - 12 * DAY).with_rows([NOW - 12 * DAY + 60 * SECOND], 1), False),
+        (Span(NOW - 12 * DAY, reaches_back=True), False),
+        (Span(NOW - 25 * HOUR), False),
+    ],
+)
+@pytest.mark.parametrize("length", [HOUR // 2, HOUR, 24 * HOUR])
+def test_a_short_time_that_is_long_ago_may_be_purged(span, is_missing, length):
+    """Where a span that ended long ago shows nothing, its age counts and not its length."""
+    end = span.start + length
+    expected = [Gap(span.start, end, gap.BEYOND_RETENTION)] if is_missing else []
+    assert gap.judged(span, end, (), (), now=NOW) == expected
+
+
 def test_without_a_recorder_there_is_one_reason():
     """Where there is no recorder nothing else is said of state changes."""
     absent = Gap(NOW - 12 * DAY, NOW, gap.RECORDER_ABSENT)
