@@ -225,7 +225,11 @@ def backfill(  # noqa: PLR0913 - what to fetch, and how to wait
     until: Annotated[str | None, typer.Option("--to", help="Up to here; now when absent.")] = None,
     entity: Annotated[
         list[str] | None,
-        typer.Option("--entity", "-e", help="Only this one, or a pattern; may be repeated."),
+        typer.Option(
+            "--entity",
+            "-e",
+            help="Only this one, or a pattern; may be repeated. Name those gone before habus came.",
+        ),
     ] = None,
     wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
     listed: Annotated[bool, typer.Option("--list", help="Show all requests.")] = False,
