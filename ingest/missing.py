@@ -191,10 +191,11 @@ class Missing:
             GAPS: _json(kept),
             LIVE_UNTIL: heard_until,
         }
-        entities = frozenset(self.present)
+        entities, gone = frozenset(self.present), self.before - self.present
         await self._spool.note(facts | self._entities_as_facts(entities))
         self.span, self.gaps = None, kept
-        self.before, self._kept_entities = set(), entities
+        self.before -= gone  # all others may have come from `begin`: the connection may have ended
+        self._kept_entities = entities
         self._changed.set()
 
     def hear(self, events: Sequence[Event], removals: Collection[Event] = ()) -> None:

@@ -46,6 +46,24 @@ async def test_what_vanished_is_not_taken_from_the_spool_again(tmp_path):
         assert Missing(spool, None, "home", 2.0).before == {"sensor.b"}
 
 
+async def test_a_connection_that_ends_while_a_span_is_closed_keeps_its_entities(tmp_path):
+    """Who is there is known also where the next connection begins before the disk has it."""
+    async with open_spool(tmp_path / "spool.db") as spool:
+        missing = Missing(spool, None, "home", 2.0)
+        missing.before = {"sensor.a", "sensor.gone"}
+        missing.hear([event(1), event(2, "sensor.b")])
+        note = spool.note
+
+        async def slowly(facts):
+            await note(facts)
+            if "gaps" in facts:
+                await missing.begin(START_US)
+
+        spool.note = slowly
+        await missing.close((), "")
+        assert missing.before == {"sensor.a", "sensor.b"}
+
+
 async def test_only_state_changes_tell_of_entities(tmp_path):
     """An event of another type may name an entity that is gone, or that never was."""
     told = replace(event(1), type="entity_registry_updated")
