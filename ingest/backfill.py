@@ -158,6 +158,8 @@ class Backfill:
             await self._requests.finish(job, span.recovered, gaps, "", stop)
         except Cancelled:
             return
+        finally:
+            self._missing.heard |= found.entities
 
     async def _reaches_back(self, span: Span) -> bool:
         """Whether history has anything of anybody about where a span begins: it was not purged."""

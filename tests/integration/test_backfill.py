@@ -677,6 +677,8 @@ async def test_what_cannot_be_had_on_request_is_said(tmp_path, redis_url):
         def missing(job):
             return [(gap["reason"], gap["entities"]) for gap in job.gaps]
 
+        gone = next(name for name in sorted(home.home.lives) if name != UNRECORDED)
+        home.remove(gone)
         async with ingest.running():
             for hours in (0.5, 24, 72):
                 purged = await fetched(now - 999 * 24 * HOUR, hours)
@@ -689,9 +691,12 @@ async def test_what_cannot_be_had_on_request_is_said(tmp_path, redis_url):
             assert now < microseconds(half.end) == microseconds(half.done_until) < now + HOUR
             typo = await fetched(now - HOUR, 1, "Sensor.Typo", "light.no*", "sensor.*", UNRECORDED)
             assert missing(typo)[-1] == ("unknown_entity", ["light.no*", "sensor.typo"])
-            gone = next(name for name in sorted(home.home.lives) if name != UNRECORDED)
-            home.remove(gone)
-            assert missing(await fetched(now - HOUR, 1, gone)) == []
+            assert missing(await fetched(now - 4 * HOUR, 1, gone)) == []
+            await fetched(now - 6 * HOUR, 1)  # whoever was asked for once is known
+            old = {key for key in ingest.happened(gone) if key[0] < now - 5 * HOUR}
+            wanted = {key for key in old if key[0] >= now - 6 * HOUR}
+            assert wanted
+            assert wanted <= ingest.fetched()
 
 
 async def test_a_request_that_was_killed_goes_on_and_one_that_is_cancelled_ends(
