@@ -81,7 +81,8 @@ class BackfillList(BaseModel):
 async def ask(desk: TheDesk, request: Request, wanted: Wanted) -> BackfillState:
     """Ask ingest to fetch a time from history; it begins within seconds, while it is connected.
 
-    409 when `to` is not later than `from`.
+    409 when `to` is not later than `from`. An end that is to come is cut to now; where all of it is
+    to come, `error` says so.
     """
     if wanted.end <= wanted.start:
         raise Refusal(409, "to: must be later than from", code="EMPTY_TIME")
