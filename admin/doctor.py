@@ -8,7 +8,8 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -21,9 +22,10 @@ from admin import own_redis
 from admin.config import Settings
 from admin.durability import weaknesses
 from admin.health import missed
-from common.bus import INGEST, STAGES, STORE, Bus, Keys, connect
+from common.bus import INGEST, STAGES, STORE, Bus, Keys, Streams, connect
 from common.bus.server import OLDEST_REDIS, ServerInfo, describe
-from common.errors import BusUnavailable, InvalidSetting, SinkUnavailable
+from common.errors import BusUnavailable, InvalidSetting, MalformedEvent, SinkUnavailable
+from common.event import format_time, normal_time, parse_time
 from common.heartbeat import UP, Pulse, read_pulses
 from common.ledger import read_ledger
 from common.sink import open_sink
@@ -34,14 +36,24 @@ ASK_S: Final = 10.0
 SKEW_S: Final = 3.0
 """Seconds that two clocks may differ; Home Assistant tells its own in whole seconds."""
 
-ELSEWHERE: Final = (
-    "INFLUXDB_TOKEN is of another organisation than INFLUXDB_ORG, or a DBRP mapping leads"
-    " INFLUXDB_BUCKET elsewhere: look at influx v1 dbrp list"
-)
-"""Why what InfluxDB takes under one name may not be what it shows under it."""
+LOOK_BACK: Final = timedelta(hours=1)
+"""Age of what store wrote that is looked for in the sink: less than any bucket keeps."""
+
+LOOKED_FOR, MOST_SHOWN = 20, 1000
+"""Events that store wrote of which one must be found, among so many that the sink shows."""
+
+ELSEWHERE: Final = {
+    "influxdb": "INFLUXDB_TOKEN is of another organisation than INFLUXDB_ORG, or a DBRP mapping"
+    " leads INFLUXDB_BUCKET elsewhere: look at influx v1 dbrp list",
+    "sqlite": "STORE_SQLITE_PATH is not the file of store",
+}
+"""Sink → why it does not show what store wrote."""
 
 LITTLE_BYTES, TOO_LITTLE_BYTES = 2 * 2**30, 200 * 2**20
 """Free bytes of the data folder below which there is a warning, or a fault."""
+
+_NOTHING: Final = "0-0"
+"""Last id delivered of a group that was given nothing."""
 
 Verdict = Literal["fine", "warning", "wrong"]
 
@@ -253,14 +265,40 @@ async def _heard_by_ingest(settings: Settings) -> Finding | None:
 
 
 async def _sink(settings: Settings) -> AsyncGenerator[Finding]:
-    """Judge whether the sink takes points, and then whether it shows them."""
+    """Judge whether the sink takes points, and whether it shows those that store has written."""
+    now = datetime.now(UTC)
+    stored = await _stored_between(now - LOOK_BACK, now, settings)
+    start, end = (parse_time(take(stored)) for take in (min, max)) if stored else (now, now)
     async with open_sink(settings) as sink:
         try:
             yield Finding("fine", "sink", await sink.check())
-            if not await sink.reread():
-                yield Finding("warning", "sink", "what is written is not found there", ELSEWHERE)
+            shown = await sink.events(start, end + timedelta(microseconds=1), limit=MOST_SHOWN)
         except SinkUnavailable as error:
             yield _wrong("sink", str(error), "")
+            return
+    makes_all_points = settings.store_schema == "clean"  # ha makes none of what is unavailable
+    if stored and makes_all_points and not stored & {event.time for event in shown}:
+        text = "what store wrote last is not found in it"
+        yield Finding("warning", "sink", text, ELSEWHERE[settings.store_sink])
+
+
+async def _stored_between(oldest: datetime, now: datetime, settings: Settings) -> set[str]:
+    """Times of the newest events that store has written, as far as they can be told."""
+    try:
+        async with connect(settings.redis_url, Keys(settings.bus_prefix)) as bus:
+            streams = Streams(bus)
+            groups = (await streams.info("enriched")).groups
+            store = next((group for group in groups if group.name == STORE), None)
+            if store is None or store.pending or store.last_delivered_id == _NOTHING:
+                return set()
+            entries = await streams.newest("enriched", LOOKED_FOR, store.last_delivered_id)
+    except (BusUnavailable, InvalidSetting):
+        return set()
+    times = set()
+    for entry in entries:
+        with suppress(MalformedEvent):
+            times.add(normal_time(entry.fields.get("time", "")))
+    return {time for time in times if format_time(oldest) <= time <= format_time(now)}
 
 
 def _clock(whose: str, ahead_s: float) -> Finding:

@@ -2,14 +2,12 @@
 
 import contextlib
 import re
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -23,17 +21,15 @@ from common.logs import hide, logger
 from common.sink import line, line_gap, line_ha
 from common.sink.answers import Answer, Target, error_of
 from common.sink.deadline import POOLS, DeadlinePassed, in_thread
-from common.sink.influxql import Schema, question, series_in, stored_events
+from common.sink.influxql import Schema, question, stored_events
 from common.sink.promise import StoredEvent
 
 # The models of InfluxDB's management API, which we never call: 5 MB.
 with hollow("influxdb_client.domain", but=["write_precision"]):
     from influxdb_client.client.influxdb_client import InfluxDBClient
 
-Found = TypeVar("Found")
-
-CANARY: Final = "habus_canary"
-"""Measurement of points of our own: whoever keeps one can write."""
+CANARY: Final = b"habus_canary written=true"
+"""A point of our own: whoever keeps it can write."""
 
 MOST_OF_A_REFUSAL: Final = 1024 * 1024
 """Bytes that are read of an answer to a write; a refusal repeats every bad line."""
@@ -129,27 +125,10 @@ class InfluxSink:
         """
         first = next(filter(None, points), b"")
         try:
-            await self._post(b"%s written=true %s" % (CANARY.encode(), _time_in(first)))
+            await self._post(b"%s %s" % (CANARY, _time_in(first)))
         except PointRejected as error:
             if error.reason != "outside_retention":  # it looks at points, and finds it too old
                 raise SinkUnavailable(str(error)) from None
-
-    async def reread(self) -> bool:
-        """Write one point of our own, `CANARY`, and return whether it is found again.
-
-        Whoever asks in InfluxQL names a database; which bucket that is the server chooses, by its
-        DBRP mappings and in the organisation of the token, whatever INFLUXDB_ORG says.
-
-        Raises:
-            SinkUnavailable: When it does not stand, or nothing may be asked.
-        """
-        us = time.time_ns() // 1000
-        await self.prove([b"now %d" % us])
-        ask = (
-            f'SELECT "written" FROM "{CANARY}" WHERE time >= {us}000 AND time < {us + 1}000'  # noqa: S608
-            " ORDER BY time ASC LIMIT 1"
-        )
-        return bool(await self._answer_to(ask, series_in))
 
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100
@@ -189,19 +168,14 @@ class InfluxSink:
         *,
         newest_first: bool,
     ) -> list[StoredEvent]:
-        ask = question(self._schema, start, end, entity_id, limit, newest_first=newest_first)
-        return await self._answer_to(
-            ask, partial(stored_events, self._schema, limit=limit, newest_first=newest_first)
-        )
-
-    async def _answer_to(self, ask: str, read: Callable[[bytes], Found]) -> Found:
         database, _, policy = self._target.bucket.partition("/")
-        query = [("db", database), *([("rp", policy)] if policy else []), ("q", ask)]
-        answer = await self._ask(lambda: self._get("/query", query))
+        query = [("db", database), *([("rp", policy)] if policy else [])]
+        ask = question(self._schema, start, end, entity_id, limit, newest_first=newest_first)
+        answer = await self._ask(lambda: self._get("/query", [*query, ("q", ask)]))
         if answer.status != HTTPStatus.OK:
             raise self._transient(answer)
         try:
-            return read(answer.body)
+            return stored_events(self._schema, answer.body, limit, newest_first=newest_first)
         except SinkUnavailable as error:
             raise SinkUnavailable(self._hidden(str(error))) from None
 

@@ -31,16 +31,14 @@ _COLUMNS: Mapping[Schema, tuple[str, ...]] = {
 }
 
 
-class Series(msgspec.Struct):
-    """Rows of one measurement, as InfluxDB answers them."""
-
+class _Series(msgspec.Struct):
     name: str
     columns: list[str]
     values: list[list[str | float | bool | None]] = []
 
 
 class _Result(msgspec.Struct):
-    series: list[Series] = []
+    series: list[_Series] = []
     error: str = ""
 
 
@@ -97,22 +95,6 @@ def stored_events(
     Raises:
         SinkUnavailable: When InfluxDB answers with an error, or with something else.
     """
-    shape = _clean if schema == "clean" else _ha
-    rows = _rows(series_in(body))
-    try:
-        found = [shape(name, row) for name, row in rows]
-    except (ValueError, MalformedEvent) as error:
-        raise SinkUnavailable(f"InfluxDB answers the query with an odd time: {error}") from error
-    found.sort(key=lambda event: event.time, reverse=newest_first)
-    return found[:limit]
-
-
-def series_in(body: bytes) -> list[Series]:
-    """Read an answer; a measurement that has no row is not among them.
-
-    Raises:
-        SinkUnavailable: When InfluxDB answers with an error, or with something else.
-    """
     try:
         reply = _reply.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -125,10 +107,17 @@ def series_in(body: bytes) -> list[Series]:
             f"InfluxDB does not answer the query: {refusal}; check INFLUXDB_BUCKET and that"
             " INFLUXDB_TOKEN may read it"
         )
-    return [series for result in reply.results for series in result.series]
+    shape = _clean if schema == "clean" else _ha
+    rows = _rows(series for result in reply.results for series in result.series)
+    try:
+        found = [shape(name, row) for name, row in rows]
+    except (ValueError, MalformedEvent) as error:
+        raise SinkUnavailable(f"InfluxDB answers the query with an odd time: {error}") from error
+    found.sort(key=lambda event: event.time, reverse=newest_first)
+    return found[:limit]
 
 
-def _rows(all_series: Iterable[Series]) -> Iterator[tuple[str, dict[str, object]]]:
+def _rows(all_series: Iterable[_Series]) -> Iterator[tuple[str, dict[str, object]]]:
     for series in all_series:
         for values in series.values:
             yield series.name, dict(zip(series.columns, values, strict=False))

@@ -79,14 +79,6 @@ class Sink(Protocol[Point]):
         """
         ...
 
-    async def reread(self) -> bool:
-        """Write something of our own, and return whether it is found where events are read.
-
-        Raises:
-            SinkUnavailable: When it cannot be written or read.
-        """
-        ...
-
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100
     ) -> list[StoredEvent]:

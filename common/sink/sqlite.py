@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from common.errors import MalformedEvent, SinkUnavailable
-from common.event import EPOCH, STATE_CHANGED, Event, format_time
+from common.event import STATE_CHANGED, Event, format_time
 from common.lifecycle import to_its_end
 from common.sink.line import data_of, is_number, known_of, measurement_of, shortest, timestamp
 from common.sink.promise import StoredEvent
@@ -166,15 +166,6 @@ class SqliteSink:
             SinkUnavailable: When it cannot.
         """
         await self.check()
-
-    async def reread(self) -> bool:
-        """Ask for the newest event, and return True: events are read where they are written.
-
-        Raises:
-            SinkUnavailable: When the file cannot be read.
-        """
-        await self.events(EPOCH, datetime.now(UTC), limit=1)
-        return True
 
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100

@@ -49,10 +49,6 @@ class FakeSink:
         del points
         self._answer()
 
-    async def reread(self) -> bool:
-        self._answer()
-        return True
-
     async def events(
         self, start: datetime, end: datetime, entity_id: str | None = None, limit: int = 100
     ) -> list[StoredEvent]:

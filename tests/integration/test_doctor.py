@@ -1,6 +1,6 @@
 """What the doctor says of a real neighbour."""
 
-from unittest.mock import patch
+import time
 
 import pytest
 
@@ -8,8 +8,10 @@ from admin.config import Settings
 from admin.doctor import Home, findings
 from common.bus import INGEST, STORE, connect
 from common.errors import HomeAssistantUnavailable, SinkUnavailable
+from common.event import microseconds, time_of
 from common.heartbeat import Heartbeat
 from common.ledger import reconcile
+from common.sink.influx import InfluxSink
 from tests.fakes.influxdb import FakeInfluxDB
 from tests.fakes.servers import free_port
 
@@ -19,9 +21,12 @@ pytestmark = pytest.mark.integration
 async def of_sink(folder, influxdb, **changes):
     """Verdict and text of each finding about the sink."""
     settings = Settings(
-        redis_url=f"redis://127.0.0.1:{free_port()}/0",
         influxdb_url=influxdb.url,
-        **{"influxdb_token": "token", **changes},
+        **{
+            "redis_url": f"redis://127.0.0.1:{free_port()}/0",
+            "influxdb_token": "token",
+            **changes,
+        },
     )
     home = Home(f"ws://127.0.0.1:{free_port()}/api/websocket")
     found = [one async for one in findings(settings, home, folder)]
@@ -39,12 +44,31 @@ async def test_a_token_that_may_only_write_is_not_enough(tmp_path):
     assert "give INFLUXDB_TOKEN the right to read and write INFLUXDB_BUCKET" in text
 
 
-async def test_a_bucket_that_shows_something_else_is_said(tmp_path):
-    """What is written but not found where admin reads is a warning."""
-    async with FakeInfluxDB() as influxdb:
-        with patch.object(influxdb.kept, "write", lambda *_, **__: None):
-            [_, (verdict, text)] = await of_sink(tmp_path, influxdb)
-    assert (verdict, text) == ("warning", "what is written is not found there")
+async def test_a_bucket_that_shows_something_else_is_said(tmp_path, redis_url):
+    """What store has written lately, but nobody finds where admin reads, is a warning."""
+    now_us = time.time_ns() // 1000
+    times = [time_of(now_us - seconds * 1_000_000) for seconds in (3, 2, 1)]
+    async with connect(redis_url) as bus, FakeInfluxDB() as influxdb:
+
+        async def verdicts():
+            return [
+                verdict for verdict, _ in await of_sink(tmp_path, influxdb, redis_url=redis_url)
+            ]
+
+        key = bus.keys.enriched
+        await bus.command("XGROUP", "CREATE", key, STORE, "0", "MKSTREAM")
+        for text in ("no time", "9999-12-31T23:59:59.999999+00:00", *times):
+            await bus.command("XADD", key, "*", "v", "1", "time", text)
+        assert await verdicts() == ["fine"]
+        await bus.command("XREADGROUP", "GROUP", STORE, "me", "STREAMS", key, ">")
+        assert await verdicts() == ["fine"]
+        ids = [entry_id for entry_id, _ in await bus.command("XRANGE", key, "-", "+")]
+        await bus.command("XACK", key, STORE, *ids)
+        assert await verdicts() == ["fine", "warning"]
+        sink = InfluxSink(influxdb.url, token="token", org="home", bucket="home_assistant")
+        await sink.write([b"sensor,entity_id=s available=true %d" % microseconds(times[1])])
+        await sink.close()
+        assert await verdicts() == ["fine"]
 
 
 async def test_what_store_says_of_the_sink_is_said(tmp_path, redis_url):

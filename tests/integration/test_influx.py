@@ -6,7 +6,6 @@ import re
 import threading
 import tracemalloc
 from datetime import UTC, datetime, timedelta
-from unittest.mock import patch
 
 import pytest
 
@@ -315,16 +314,6 @@ async def test_a_proof_that_is_too_old_is_proof_enough():
         assert server.kept.lines() == []
 
 
-async def test_what_is_written_is_read_again_or_missed(influxdb, sink):
-    """A proof that is kept elsewhere than where it is looked for is not found."""
-    assert await sink.reread()
-    with patch.object(influxdb.kept, "write", lambda *_, **__: None):
-        assert not await sink.reread()
-    influxdb.may_read = False
-    with pytest.raises(SinkUnavailable, match="INFLUXDB_TOKEN"):
-        await sink.reread()
-
-
 async def test_a_pause_that_the_server_asks_for_is_handed_on(influxdb, sink):
     """Retry-After reaches whoever waits."""
     influxdb.status(503, retry_after="7")
@@ -529,7 +518,6 @@ async def test_a_real_influxdb_takes_the_proof(real):
     (row,) = await real.ask("SELECT written FROM habus_canary")
     assert row["written"] is True
     assert str(row["time"]) > "2020"
-    assert await sink.reread()
     await sink.close()
 
 
