@@ -23,6 +23,7 @@ from admin.config import Settings
 from admin.durability import weaknesses
 from admin.health import missed
 from common.bus import INGEST, STAGES, STORE, Bus, Keys, Streams, connect
+from common.bus.entry import none_before
 from common.bus.server import OLDEST_REDIS, ServerInfo, describe
 from common.errors import BusUnavailable, InvalidSetting, MalformedEvent, SinkUnavailable
 from common.event import format_time, normal_time, parse_time
@@ -51,9 +52,6 @@ ELSEWHERE: Final = {
 
 LITTLE_BYTES, TOO_LITTLE_BYTES = 2 * 2**30, 200 * 2**20
 """Free bytes of the data folder below which there is a warning, or a fault."""
-
-_NOTHING: Final = "0-0"
-"""Last id delivered of a group that was given nothing."""
 
 Verdict = Literal["fine", "warning", "wrong"]
 
@@ -244,7 +242,7 @@ def _workers(pulses: Sequence[Pulse]) -> Iterator[Finding]:
         yield Finding("warning", "workers", text, "start them: habus run, or docker compose up -d")
     else:
         yield Finding("fine", "workers", "all four are alive")
-    for pulse in pulses:  # a write may fail where those of the doctor do not
+    for pulse in pulses:  # a real write may fail where the empty one of `check` does not
         if pulse.stage == STORE and (state := pulse.dependencies.get("sink", UP)) != UP:
             yield _wrong("sink", f"{pulse.name} says: {state}", "")
 
@@ -289,7 +287,7 @@ async def _stored_between(oldest: datetime, now: datetime, settings: Settings) -
             streams = Streams(bus)
             groups = (await streams.info("enriched")).groups
             store = next((group for group in groups if group.name == STORE), None)
-            if store is None or store.pending or store.last_delivered_id == _NOTHING:
+            if store is None or store.pending or none_before(store.last_delivered_id):
                 return set()
             entries = await streams.newest("enriched", LOOKED_FOR, store.last_delivered_id)
     except (BusUnavailable, InvalidSetting):

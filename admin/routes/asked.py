@@ -82,12 +82,6 @@ Cursor = Annotated[
     ),
 ]
 
-
-def none_before(cursor: str | None) -> bool:
-    """Whether no entry can be older: Redis does not take the question what is before 0-0."""
-    return cursor is not None and not cursor.strip("0-")
-
-
 EntityId = Annotated[
     str | None,
     Query(min_length=1, max_length=255, description="One entity.", examples=["sensor.kitchen"]),

@@ -5,8 +5,9 @@ from pydantic import BaseModel, Field
 
 from admin.desk import TheDesk
 from admin.failure import failures
-from admin.routes.asked import Cursor, PageLimit, none_before
+from admin.routes.asked import Cursor, PageLimit
 from admin.routes.letters import AuditLine, audit_line
+from common.bus.entry import none_before
 
 router = APIRouter(tags=["dead letters"])
 

@@ -10,7 +10,7 @@ from admin.desk import TheDesk
 from admin.failure import Refusal, failures
 from admin.replay import data_for, replay_one
 from admin.retention import fate
-from admin.routes.asked import Cursor, LetterId, PageLimit, WantedLetters, none_before
+from admin.routes.asked import Cursor, LetterId, PageLimit, WantedLetters
 from admin.routes.letters import (
     Choice,
     LetterGroups,
@@ -25,6 +25,7 @@ from admin.routes.letters import (
 )
 from admin.who import who_asks
 from common.bus import Deed
+from common.bus.entry import none_before
 from common.errors import CountChanged, DeadLetterNotFound, MalformedEvent
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])

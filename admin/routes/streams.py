@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from admin.buffer import hours_left
 from admin.desk import TheDesk
 from admin.failure import failures
-from admin.routes.asked import Cursor, PageLimit, none_before
+from admin.routes.asked import Cursor, PageLimit
+from common.bus.entry import none_before
 from common.bus.server import describe
 from common.heartbeat import read_pulses
 

@@ -120,6 +120,11 @@ def position_of(entry_id: str) -> Position:
     return int(ms), int(sequence)
 
 
+def none_before(entry_id: str | None) -> bool:
+    """Whether no entry can be older: Redis does not take the question what is before 0-0."""
+    return entry_id is not None and not entry_id.strip("0-")
+
+
 def number(text: str | bytes | None) -> int:
     """The whole number that stands in a field; 0 where none does that fits into 64 bits."""
     is_number = text and text.isdigit() and text.isascii() and len(text) <= _DIGITS
