@@ -32,7 +32,7 @@ def main() -> None:
         dotted, _, trap = order.partition("=")
         kind, _, file = trap.partition(":")
         owner, name = _find(dotted)
-        setattr(owner, name, _trapped(getattr(owner, name), kind, Path(file)))
+        setattr(owner, name, trapped(getattr(owner, name), kind, Path(file)))
     if clock := os.environ.get("RIGGED_CLOCK"):
         _set_clock(Path(clock))
     room = sys.argv.pop(1)
@@ -68,19 +68,26 @@ def _set_clock(file: Path) -> None:
     time.time = lambda: wrong_ns() / 1e9
 
 
-def _is_meant(args: tuple[Any, ...], words: list[str]) -> bool:
-    said = repr(args)
-    return not words or any(word in said for word in words)
+def _catches(file: Path, args: tuple[Any, ...]) -> bool:
+    """Whether a trap is laid and means these arguments; it can be taken away at any moment."""
+    try:
+        words = file.read_text().splitlines()
+        said = repr(args) if words else ""
+        if words and not any(word in said for word in words):
+            return False
+        if file.suffix == ".once":
+            file.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
-def _trapped(function: Callable[..., Any], kind: str, file: Path) -> Callable[..., Any]:
+def trapped(function: Callable[..., Any], kind: str, file: Path) -> Callable[..., Any]:
     @wraps(function)
     def called(*args: Any, **named: Any) -> Any:
-        if file.exists() and _is_meant(args, file.read_text().splitlines()):
+        if _catches(file, args):
             with file.with_name(file.name + ".sprung").open("a") as traces:
                 traces.write(f"{kind} {os.getpid()}\n")
-            if file.suffix == ".once":
-                file.unlink()
             if kind == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if kind == "memory":

@@ -277,6 +277,12 @@ class Pipeline:
         """The file that arms a trap; with `.once` it springs once."""
         return self.folder / (f"{name}.once" if name == "after_write" else name)
 
+    def lay_trap(self, name: str, *words: str) -> None:
+        """Arm a trap for arguments in which one of the words stands; without words for any."""
+        laid = self.folder / f"{name}.laid"
+        laid.write_text("\n".join(words))
+        laid.replace(self.trap(name))  # in one step: half a file would mean somebody else
+
     @property
     def clock(self) -> Path:
         """The file that says by how many seconds every worker's time of day is wrong."""

@@ -37,7 +37,7 @@ async def poisoned(pipeline, trap, room, count=1, between=None):
     deadly = {await pipeline.appear(next(names)) for _ in range(count)}
     await pipeline.happen(50)
     before = pipeline.sprung(trap)
-    pipeline.trap(trap).write_text("\n".join(f"time='{time_of(us)}'" for us, _ in deadly))
+    pipeline.lay_trap(trap, *(f"time='{time_of(us)}'" for us, _ in deadly))
     pipeline.expected_dead |= deadly
     pipeline.links[room].let_go()
     for name in {name for _, name in deadly}:

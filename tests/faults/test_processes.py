@@ -49,7 +49,7 @@ async def store_killed(pipeline):
 async def store_killed_after_write(pipeline):
     repeated = pipeline.account.repeated
     before = pipeline.sprung("after_write")
-    pipeline.trap("after_write").write_text("")
+    pipeline.lay_trap("after_write")
     await until(lambda: not pipeline.workers["store"].runs, 20, f"the trap at {SETTLE} to spring")
     assert pipeline.workers["store"].code == -signal.SIGKILL
     assert pipeline.sprung("after_write") == before + 1
