@@ -2,17 +2,21 @@
 
 import asyncio
 import sys
+from typing import Final
 
 from common.bus import STORE, Consumer, Keys, connect, keep_trimmed
 from common.heap import keep_heap
 from common.heartbeat import Heartbeat
 from common.ledger import keep_balanced
-from common.lifecycle import patiently, run_worker
+from common.lifecycle import run_worker
 from common.logs import logger
 from common.sink import open_sink
 from common.slot import slot
 from store.config import Settings
-from store.worker import work
+from store.worker import reach, work
+
+LOOK_S: Final = 15.0
+"""Seconds without an event after which the sink is looked after."""
 
 log = logger(__name__)
 
@@ -38,16 +42,13 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
                 batch_size=settings.store_batch_size,
                 pause_s=settings.store_linger_ms / 1000,
                 max_deaths=settings.bus_max_deliveries,
+                idle_s=LOOK_S,
             )
             retention_s = settings.bus_retention_hours * 3600
             tasks.create_task(heartbeat.keep_beating(stop))
             tasks.create_task(keep_trimmed(bus, keys.group_inputs(STORE), retention_s, stop))
             tasks.create_task(keep_balanced(bus, stop))
-            told = await patiently(
-                sink.check, stop, "the sink", lambda error: heartbeat.dependency("sink", error)
-            )
-            heartbeat.dependency("sink", None)
-            log.info("Connected to the sink", sink=told)
+            log.info("Connected to the sink", sink=await reach(sink, heartbeat, stop))
             async with enriched.releasing():
                 await work(enriched, sink, heartbeat, stop)
 

@@ -29,7 +29,8 @@ async def work(
 ) -> None:
     """Write each batch; acknowledge what stands written, bury what is refused.
 
-    While the sink is away nothing is read, so Redis holds the backlog.
+    While the sink is away nothing is read, so Redis holds the backlog. When there is nothing to
+    write the sink is looked after all the same, so that whoever asks hears how it is.
 
     Raises:
         Stopped: When `stop` is set while the sink or Redis is away.
@@ -37,6 +38,9 @@ async def work(
     on_stream, in_all = heartbeat.latency("enriched_to_stored"), heartbeat.latency("total")
     portions = Portions()
     async for batch in enriched.batches(stop):
+        if not batch:
+            await reach(sink, heartbeat, stop)
+            continue
         with watched():
             points, refusals = points_of(batch, sink)
         refused = await write(points, sink, heartbeat, stop, portions)
@@ -48,6 +52,24 @@ async def work(
         in_all.add_times(live_times_of(batch, refusals), now_us)
         without_point = len(points) - sum(map(bool, points))
         heartbeat.count(stored=len(batch) - len(refusals), without_point=without_point, batches=1)
+
+
+async def reach(sink: Sink[Point], heartbeat: Heartbeat, stop: asyncio.Event) -> str:
+    """Wait until the sink would take a write, and return its line about itself.
+
+    Args:
+        sink: Which.
+        heartbeat: Told while the sink is away, and when it is there.
+        stop: When it is set, nothing is waited for any more.
+
+    Raises:
+        Stopped: When `stop` is set while the sink is away.
+    """
+    told = await patiently(
+        sink.check, stop, "the sink", lambda error: heartbeat.dependency("sink", error)
+    )
+    heartbeat.dependency("sink", None)
+    return told
 
 
 def points_of(

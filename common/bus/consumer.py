@@ -1,6 +1,7 @@
 """A consumer of a group: hands out batches, and settles what became of them."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -54,6 +55,7 @@ class Consumer:
             the next one gathers; longer when they come thick. An entry that comes to an idle
             consumer does not wait.
         max_deaths: Process deaths after which an entry is buried.
+        idle_s: Seconds without an entry after which `batches` gives an empty batch.
     """
 
     def __init__(  # noqa: PLR0913 - each is one knob that the worker's settings have
@@ -65,6 +67,7 @@ class Consumer:
         batch_size: int = 1000,
         pause_s: float = 0.0,
         max_deaths: int = 3,
+        idle_s: float = math.inf,
     ) -> None:
         self._bus = bus
         self._streams = bus.keys.group_inputs(group)
@@ -73,6 +76,7 @@ class Consumer:
         self._batch_size = batch_size
         self._pause_s = pause_s
         self._max_deaths = max_deaths
+        self._idle_s = idle_s
         self._left_behind = LeftBehind(bus, group, name)
         self._held: list[Delivery] = []
 
@@ -82,13 +86,14 @@ class Consumer:
         What a former process of this name, or a worker that is gone, left behind comes first,
         suspects one at a time. Each batch must be settled before the next is asked for, which
         empties it: its memory is what the next one is read into, while it is in the cache.
+        An empty batch says that nothing has come for `idle_s`; there is nothing to settle.
 
         Raises:
             Stopped: When `stop` is set while Redis is away.
         """
         await patiently(self._make_groups, stop, "Redis")
         async for batch in self._deliveries(stop):
-            if batch[0].deaths >= self._max_deaths:
+            if batch and batch[0].deaths >= self._max_deaths:
                 await self._bury_killer(batch, stop)
                 continue
             self._held = batch
@@ -221,6 +226,7 @@ class Consumer:
         async for batch in self._of_mine(stop, died=True):
             yield batch
         look_again = 0.0
+        idle_at = time.monotonic() + self._idle_s
         while not stop.is_set():
             started = time.monotonic()
             # Nothing is in hand here, so what is pending for us we never heard of: an answer was
@@ -239,6 +245,10 @@ class Consumer:
                 if came < self._batch_size:
                     due = started + gather_s(self._pause_s, came)
                     await pause(stop, due - time.monotonic())
+                idle_at = time.monotonic() + self._idle_s
+            elif time.monotonic() >= idle_at:
+                yield batch
+                idle_at = time.monotonic() + self._idle_s
 
     async def _of_mine(self, stop: asyncio.Event, *, died: bool) -> AsyncIterator[list[Delivery]]:
         for stream in self._streams:

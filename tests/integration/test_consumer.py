@@ -90,6 +90,18 @@ async def test_groups_begin_at_the_first_entry(bus, stop):
     assert {delivery.stream for delivery in batch} == {KEYS.raw}
 
 
+async def test_an_empty_batch_says_that_nothing_came(bus, stop):
+    """It comes again and again while nothing does, and what comes then is delivered."""
+    reader = consumer(bus, idle_s=0.05)
+    async with aclosing(reader.batches(stop)) as batches, asyncio.timeout(20):
+        assert [await anext(batches), await anext(batches)] == [[], []]
+        await append(bus, 1, 2)
+        batch = await anext(batches)
+        assert events_of(batch) == [event(1), event(2)]
+        await reader.settle(batch, {}, stop)
+        assert await anext(batches) == []
+
+
 async def test_groups_and_streams_are_made_on_an_empty_redis(bus, stop):
     """A consumer that comes first makes its groups, and the streams they stand on."""
     task = asyncio.create_task(first_batch(consumer(bus), stop))

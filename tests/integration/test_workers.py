@@ -11,7 +11,7 @@ import pytest
 
 from admin.desk import Desk
 from admin.metrics import exposition
-from common.bus import INGEST, DeadLetters, Filter, Keys, connect
+from common.bus import INGEST, STORE, DeadLetters, Filter, Keys, connect
 from common.errors import AuthenticationFailed, SpoolInUse
 from common.heartbeat import read_pulses
 from common.ledger import read_ledger
@@ -29,6 +29,7 @@ from store import __main__ as store_room
 from store.config import Settings as StoreSettings
 from tests.fakes.bus import event, fields_of
 from tests.fakes.desk import FakeSink
+from tests.fakes.influxdb import FakeInfluxDB
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.stored import (
     assert_each_once,
@@ -496,6 +497,35 @@ async def test_workers_say_that_they_live(pipe, home):
 
         await until(stages)
     assert await read_pulses(pipe.bus) == []
+
+
+async def test_a_sink_that_goes_away_in_a_silent_home_is_noticed(pipe, monkeypatch):
+    """Nobody writes, and yet the heartbeat says that it is down, and that it is up again."""
+    monkeypatch.setattr(store_room, "LOOK_S", 0.1)
+    monkeypatch.setattr("common.heartbeat.EVERY_S", 0.05)
+    stop = asyncio.Event()
+
+    async def sink_is(state):
+        return any(
+            pulse.dependencies.get("sink", "").startswith(state)
+            for pulse in await read_pulses(pipe.bus, STORE)
+        )
+
+    async with FakeInfluxDB() as influxdb, asyncio.TaskGroup() as workers:
+        settings = StoreSettings(
+            redis_url=pipe.redis_url,
+            worker_name="test",
+            influxdb_url=influxdb.url,
+            influxdb_token=influxdb.token,
+        )
+        workers.create_task(ending(store_room.main(settings, stop)))
+        await until(lambda: sink_is("up"), what="store to find its sink")
+        await influxdb.away()
+        await until(lambda: sink_is("down: nothing listens"), what="store to miss its sink")
+        await influxdb.back()
+        await until(lambda: sink_is("up"), within_s=20, what="store to find its sink again")
+        assert not influxdb.kept.lines()
+        stop.set()
 
 
 async def test_workers_say_how_long_events_take(pipe, home):

@@ -190,9 +190,16 @@ MUTANTS = (
     Mutant(
         "no death is ever enough",
         "common/bus/consumer.py",
-        "if batch[0].deaths >= self._max_deaths:",
-        "if batch[0].deaths < 0:",
+        "if batch and batch[0].deaths >= self._max_deaths:",
+        "if batch and batch[0].deaths < 0:",
         (_LEFT_BEHIND + "test_an_entry_that_kills_is_buried_and_no_other",),
+    ),
+    Mutant(
+        "nobody hears that nothing comes",
+        "common/bus/consumer.py",
+        "elif time.monotonic() >= idle_at:",
+        "elif False:",
+        (_CONSUMER + "test_an_empty_batch_says_that_nothing_came",),
     ),
     Mutant(
         "a lost answer counts as a death",

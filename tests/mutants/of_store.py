@@ -19,6 +19,13 @@ MUTANTS = (
         (_WORKER + "test_nothing_is_settled_before_it_is_written",),
     ),
     Mutant(
+        "an idle store does not look after its sink",
+        "store/worker.py",
+        "            await reach(sink, heartbeat, stop)\n            continue\n",
+        "            continue\n",
+        (_WORKER + "test_an_idle_store_looks_after_its_sink",),
+    ),
+    Mutant(
         "halving a refused batch drops the other half",
         "store/refusals.py",
         "parts += ((middle, end), (start, middle))",

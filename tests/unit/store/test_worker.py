@@ -57,6 +57,12 @@ class FakeSink:
             raise PointRejected("bad point", "field_type_conflict")
         self.points += points
 
+    async def check(self):
+        if self.away_for:
+            self.away_for -= 1
+            raise SinkUnavailable("away")
+        return "a sink"
+
     async def prove(self, points):
         self.proofs.append(points[0])
         if not self.is_well:
@@ -120,6 +126,19 @@ def test_what_is_no_point_is_told_apart():
         1: MalformedEvent,
         2: PointRejected,
     }
+
+
+@pytest.mark.usefixtures("no_waits")
+async def test_an_idle_store_looks_after_its_sink():
+    """A batch of nothing settles nothing; the sink is waited for, and the heartbeat hears of it."""
+    sink, heartbeat = FakeSink(away_for=2), FakeHeartbeat()
+    enriched = FakeConsumer([], [held(1)], [])
+    await work(enriched, sink, heartbeat, asyncio.Event())
+    assert enriched.settled == [(1, {})]
+    assert sink.points == [event(1).id]
+    assert heartbeat.heard[:3] == [("sink", "away"), ("sink", "away"), ("sink", None)]
+    assert {error for _, error in heartbeat.heard[3:]} == {None}
+    assert heartbeat.counted["batches"] == 1
 
 
 async def test_refused_points_end_alone_and_the_others_stand():
