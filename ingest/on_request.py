@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from collections.abc import Collection
 from fnmatch import filter as matching
-from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
@@ -136,7 +135,7 @@ def entities_of(job: BackfillJob, known: Collection[str]) -> set[str]:
     if not wanted:
         return set(known)
     whole = set(itertools.filterfalse(_is_pattern, wanted))
-    return whole | {name for name in known if any(fnmatchcase(name, glob) for glob in wanted)}
+    return whole.union(*(matching(known, glob) for glob in wanted))
 
 
 def unmatched(job: BackfillJob, known: Collection[str]) -> tuple[str, ...]:

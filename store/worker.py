@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from store.refusals import isolate
 from store.suspicion import Suspicion
 
 Point = TypeVar("Point")
+Answer = TypeVar("Answer")
 
 MOST_OF_A_LINE: Final = 2000
 """Bytes of line protocol that a dead letter repeats."""
@@ -65,11 +66,16 @@ async def reach(sink: Sink[Point], heartbeat: Heartbeat, stop: asyncio.Event) ->
     Raises:
         Stopped: When `stop` is set while the sink is away.
     """
-    told = await patiently(
-        sink.check, stop, "the sink", lambda error: heartbeat.dependency("sink", error)
-    )
+    told = await _waiting(sink.check, heartbeat, stop)
     heartbeat.dependency("sink", None)
     return told
+
+
+async def _waiting(
+    call: Callable[[], Awaitable[Answer]], heartbeat: Heartbeat, stop: asyncio.Event
+) -> Answer:
+    """What a call of the sink answers; while the sink is away the heartbeat says so."""
+    return await patiently(call, stop, "the sink", partial(heartbeat.dependency, "sink"))
 
 
 def points_of(
@@ -132,12 +138,8 @@ async def write(
         while True:
             refusal = None
             try:
-                await patiently(
-                    partial(attempt, points[start:end], sink, suspicion, portions),
-                    stop,
-                    "the sink",
-                    lambda error: heartbeat.dependency("sink", error),
-                )
+                some = partial(attempt, points[start:end], sink, suspicion, portions)
+                await _waiting(some, heartbeat, stop)
             except PointRejected as error:
                 refusal = error
             start, end = parts.send(refusal)

@@ -42,14 +42,8 @@ MUTANTS = (
     Mutant(
         "an outage of the sink starts the batch anew",
         "store/worker.py",
-        """                await patiently(
-                    partial(attempt, points[start:end], sink, suspicion, portions),
-                    stop,
-                    "the sink",
-                    lambda error: heartbeat.dependency("sink", error),
-                )
-""",
-        "                await attempt(points[start:end], sink, suspicion, portions)\n",
+        "                await _waiting(some, heartbeat, stop)\n",
+        "                await some()\n",
         (_WORKER + "test_an_outage_of_the_sink_is_waited_out_and_said",),
     ),
     Mutant(
